@@ -1,0 +1,83 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// One set of rules for every room of ours: language mode 6, strict memory safety, warnings are errors.
+let rules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "grapnel",
+    products: [
+        .executable(name: "grapnel", targets: ["Grapnel"]),
+        // What the Benchmarks package measures.
+        .library(name: "GrapnelRooms", targets: ["Ring", "Metrics", "HTTP", "EventLoop", "Journal", "Delivery"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    ],
+    targets: [
+        // C and C++ shims: no policy, one library each.
+        .target(name: "CLinuxIO", linkerSettings: [.linkedLibrary("uring")]),
+        .target(
+            name: "CCrypto",
+            linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("IPSec_MB"), .linkedLibrary("z")]),
+        .target(name: "CJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+
+        // The rooms, in the order a delivery passes them. Tests/imports.sh holds the imports to this.
+        .target(name: "Metrics", swiftSettings: rules),
+        .target(name: "Ring", swiftSettings: rules),
+        .target(name: "EventLoop", dependencies: ["CLinuxIO", "CCrypto"], swiftSettings: rules),
+        .target(name: "HTTP", swiftSettings: rules),
+        .target(name: "Delivery", dependencies: ["HTTP", "CCrypto", "CJSON"], swiftSettings: rules),
+        .target(name: "Journal", dependencies: ["CLinuxIO", "Metrics"], swiftSettings: rules),
+        .target(
+            name: "Kubernetes",
+            dependencies: [
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Yams", package: "Yams"),
+                logging,
+            ], swiftSettings: rules),
+        .target(
+            name: "Trigger",
+            dependencies: [
+                "Ring", "Delivery", "Kubernetes", "Metrics",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                logging,
+            ], swiftSettings: rules),
+        .target(
+            name: "Catalog",
+            dependencies: ["Delivery", "CCrypto", "CLinuxIO", .product(name: "Yams", package: "Yams")],
+            swiftSettings: rules),
+        .executableTarget(
+            name: "Grapnel",
+            dependencies: [
+                "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
+                "Kubernetes", "Catalog",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+                logging,
+            ],
+            resources: [.copy("Samples")],
+            swiftSettings: rules),
+    ],
+    cxxLanguageStandard: .cxx17
+)

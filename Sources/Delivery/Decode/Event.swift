@@ -1,0 +1,26 @@
+// Event: a verified delivery's decoded meaning. Made by the trigger workers, off the way to the answer.
+
+/// What a delivery says happened. Every member may be absent: decoders are total.
+public struct Event: Sendable, Equatable {
+    /// The sender's event name (`push`, `Push Hook`).
+    public var kind: String?
+    /// `owner/name` as the sender writes it.
+    public var repository: String?
+    /// A clone URL of that repository (https preferred).
+    public var repositoryURL: String?
+    /// Full ref, e.g. `refs/heads/main`.
+    public var ref: String?
+    /// Commit after the event.
+    public var commit: String?
+
+    public init(
+        kind: String? = nil, repository: String? = nil, repositoryURL: String? = nil, ref: String? = nil,
+        commit: String? = nil
+    ) {
+        self.kind = kind
+        self.repository = repository
+        self.repositoryURL = repositoryURL
+        self.ref = ref
+        self.commit = commit
+    }
+}

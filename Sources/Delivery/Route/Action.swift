@@ -1,0 +1,75 @@
+// Action: what a verified delivery causes. Defined here, beside the route that carries it; carried out by `Trigger`.
+
+/// An object that is acted on.
+public struct TargetReference: Hashable, Sendable, CustomStringConvertible {
+    public var cluster: String
+    /// nil: the default version of the kind (spec/flux.md section 5), or what discovery says.
+    public var apiVersion: String?
+    public var kind: String
+    public var namespace: String
+    public var name: String
+
+    public init(cluster: String = "local", apiVersion: String?, kind: String, namespace: String, name: String) {
+        self.cluster = cluster
+        self.apiVersion = apiVersion
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+    }
+
+    public var description: String { "\(kind)/\(namespace)/\(name)" }
+}
+
+/// One thing to do for a delivery.
+public enum Action: Sendable, Equatable {
+    /// Annotate the object with `reconcile.fluxcd.io/requestedAt` (spec/flux.md section 6).
+    case reconcile(TargetReference)
+    /// POST the delivery's body; re-signed as Standard Webhooks when `signingSecret` is given.
+    case http(url: String, timeoutNanoseconds: UInt64, signingSecret: SecretBytes?)
+    /// Run a command without a shell; the delivery as JSON on standard input.
+    case exec(command: [String], timeoutNanoseconds: UInt64)
+    /// One line in the log.
+    case log
+
+    /// The word used in manifests, logs, the journal and as the metric label `action`.
+    public var name: String {
+        switch self {
+        case .reconcile: "reconcile"
+        case .http: "http"
+        case .exec: "exec"
+        case .log: "log"
+        }
+    }
+}
+
+/// Which deliveries may be merged into one trigger (DESIGN section 7).
+public struct Coalesce: Sendable, Equatable {
+    public enum Key: String, Sendable { case none, target, ref }
+    public var by: Key
+    public var windowNanoseconds: UInt64
+
+    public init(by: Key = .none, windowNanoseconds: UInt64 = 0) {
+        self.by = by
+        self.windowNanoseconds = windowNanoseconds
+    }
+}
+
+/// How long and how often a failing action is tried again (DESIGN section 7).
+public struct RetryPolicy: Sendable, Equatable {
+    /// Attempts judged by a working API server before the delivery is dead. At least 1.
+    public var attempts: Int
+    public var backoffNanoseconds: UInt64
+    public var maxBackoffNanoseconds: UInt64
+    /// Age of the delivery at which even what time heals is given up.
+    public var maxAgeNanoseconds: UInt64
+
+    public init(
+        attempts: Int = 10, backoffNanoseconds: UInt64 = 1_000_000_000,
+        maxBackoffNanoseconds: UInt64 = 300_000_000_000, maxAgeNanoseconds: UInt64 = 72 * 3600 * 1_000_000_000
+    ) {
+        self.attempts = attempts
+        self.backoffNanoseconds = backoffNanoseconds
+        self.maxBackoffNanoseconds = maxBackoffNanoseconds
+        self.maxAgeNanoseconds = maxAgeNanoseconds
+    }
+}
