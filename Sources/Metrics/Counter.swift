@@ -4,7 +4,7 @@
 // a plain load and store) or by several (`add` is an atomic add), and read by whoever scrapes. Relaxed is enough: a
 // figure orders nothing else.
 
-public import Synchronization
+internal import Synchronization
 
 /// A figure that only grows. Safe to read from any thread.
 public final class Counter: Sendable {
