@@ -60,7 +60,7 @@ public struct PollerEpoll: Poller, ~Copyable {
             default:
                 let slot = UInt32(truncatingIfNeeded: event.token)
                 let generation = UInt32(truncatingIfNeeded: event.token >> 32)
-                if event.events & UInt32(CL_OUT.rawValue) != 0 {
+                if event.events & CL_OUT != 0 {
                     append(PollEvent(kind: .writable, slot: slot, generation: generation, descriptor: -1))
                 } else {
                     append(PollEvent(kind: .readable, slot: slot, generation: generation, descriptor: -1))
@@ -81,19 +81,19 @@ public struct PollerEpoll: Poller, ~Copyable {
     }
 
     public mutating func addListener(_ descriptor: Int32) -> Int32 {
-        cl_epoll_add(epoll, descriptor, UInt32(CL_IN.rawValue), Self.listenerToken | UInt64(UInt32(descriptor)))
+        cl_epoll_add(epoll, descriptor, CL_IN, Self.listenerToken | UInt64(UInt32(descriptor)))
     }
 
     public mutating func removeListener(_ descriptor: Int32) { _ = cl_epoll_remove(epoll, descriptor) }
 
     public mutating func addWakeup(_ descriptor: Int32) -> Int32 {
-        cl_epoll_add(epoll, descriptor, UInt32(CL_IN.rawValue), Self.wakeupToken | UInt64(UInt32(descriptor)))
+        cl_epoll_add(epoll, descriptor, CL_IN, Self.wakeupToken | UInt64(UInt32(descriptor)))
     }
 
     private func token(_ slot: UInt32, _ generation: UInt32) -> UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
     public mutating func add(_ descriptor: Int32, slot: UInt32, generation: UInt32) -> Int32 {
-        cl_epoll_add(epoll, descriptor, UInt32(CL_IN.rawValue), token(slot, generation))
+        cl_epoll_add(epoll, descriptor, CL_IN, token(slot, generation))
     }
 
     public mutating func close(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
@@ -104,7 +104,7 @@ public struct PollerEpoll: Poller, ~Copyable {
     public mutating func receive(
         _ event: PollEvent, descriptor: Int32, into room: UnsafeMutableRawBufferPointer
     ) -> Received {
-        let base = unsafe room.baseAddress!
+        let base = room.baseAddress!
         // Sound: the kernel writes at most room.count bytes.
         return unsafe Received(base: base, count: cl_recv(descriptor, base, room.count), lease: 0)
     }
@@ -116,19 +116,19 @@ public struct PollerEpoll: Poller, ~Copyable {
     }
 
     public mutating func resume(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
-        _ = cl_epoll_modify(epoll, descriptor, UInt32(CL_IN.rawValue), token(slot, generation))
+        _ = cl_epoll_modify(epoll, descriptor, CL_IN, token(slot, generation))
     }
 
     public mutating func send(
         _ descriptor: Int32, slot: UInt32, generation: UInt32, _ bytes: UnsafeRawBufferPointer
     ) -> Int {
-        guard let base = unsafe bytes.baseAddress else { return 0 }
+        guard let base = bytes.baseAddress else { return 0 }
         let taken = unsafe cl_send(descriptor, base, bytes.count)
         return taken == -Int(EAGAIN) || taken == -Int(EINTR) ? 0 : taken
     }
 
     public mutating func awaitWritable(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
-        _ = cl_epoll_modify(epoll, descriptor, UInt32(CL_OUT.rawValue), token(slot, generation))
+        _ = cl_epoll_modify(epoll, descriptor, CL_OUT, token(slot, generation))
     }
 
     public mutating func flush() {}

@@ -17,6 +17,7 @@ public struct ReceiveArena: ~Copyable {
     private static let regionBytes = 2 << 20
     private static let regionsMax = 1024
 
+    @unsafe
     private struct Region {
         var base: UnsafeMutableRawPointer
         var used: Int  // used <= regionBytes

@@ -1,13 +1,10 @@
-// CLinuxIO: what the event loop and the journal need of Linux, as small inline functions.
+// CLinuxIO: what the event loop and the journal need of Linux, as small functions, inline where they are hot.
 //
 // No policy, no globals, no allocation. Every function returns a count or descriptor >= 0, or -errno.
 // Sources: epoll(7), accept4(2), recv(2), send(2), socket(7), tcp(7), eventfd(2), io_uring(7), liburing 2.3.
 #ifndef GRAPNEL_CLINUXIO_H
 #define GRAPNEL_CLINUXIO_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +20,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -34,7 +30,7 @@
 // - epoll
 
 typedef struct { uint64_t token; uint32_t events; } cl_event;
-enum { CL_IN = EPOLLIN, CL_OUT = EPOLLOUT, CL_ERR = EPOLLERR, CL_HUP = EPOLLHUP, CL_RDHUP = EPOLLRDHUP };
+static const uint32_t CL_IN = EPOLLIN, CL_OUT = EPOLLOUT;
 
 static inline int cl_epoll_create(void) { return CL_RESULT(epoll_create1(EPOLL_CLOEXEC)); }
 
@@ -61,7 +57,8 @@ static inline int cl_epoll_wait(int epoll, cl_event *_Nonnull out, int capacity,
 
 // - sockets
 
-static inline int cl_accept(int listener) { return CL_RESULT(accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC)); }
+// accept4(2): a non-blocking socket, closed on exec.
+int cl_accept(int listener);
 static inline long cl_recv(int fd, void *_Nonnull bytes, size_t count) {
   ssize_t n = recv(fd, bytes, count, 0);
   return n < 0 ? -errno : n;
@@ -140,7 +137,8 @@ static inline uint64_t cl_now_realtime(void) {
   clock_gettime(CLOCK_REALTIME, &t);
   return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
-static inline int cl_set_thread_name(const char *_Nonnull name) { return -pthread_setname_np(pthread_self(), name); }
+// At most 15 characters.
+int cl_set_thread_name(const char *_Nonnull name);
 // Blocks the signals a server waits for, so that only `cl_wait_signal` sees them. Call before any thread starts.
 static inline int cl_block_signals(void) {
   sigset_t s;
@@ -158,15 +156,8 @@ static inline int cl_wait_signal(void) {
   int e = sigwait(&s, &number);
   return e ? -e : number;
 }
-// Raises the soft limit of open files to the hard one; gives the limit in force.
-static inline long cl_raise_open_files(void) {
-  struct rlimit l;
-  if (getrlimit(RLIMIT_NOFILE, &l)) return -errno;
-  l.rlim_cur = l.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &l);
-  if (getrlimit(RLIMIT_NOFILE, &l)) return -errno;
-  return l.rlim_cur > 1048576 ? 1048576 : (long)l.rlim_cur;
-}
+// Raises the soft limit of open files to the hard one (at most 2^20 counted); gives the limit in force.
+long cl_raise_open_files(void);
 // Anonymous memory in whole pages that stays out of core dumps when `secret`. NULL when there is none.
 static inline void *_Nullable cl_map(size_t count, int secret) {
   void *p = mmap(0, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
