@@ -1,4 +1,5 @@
-// Poller: what an event loop needs of the kernel. Four keepers: PollerEpoll, PollerRing (io_uring), and PollerSimulated for tests.
+// Poller: what an event loop needs of the kernel. Three keepers: PollerEpoll, PollerRing (io_uring), and
+// PollerSimulated for tests.
 //
 // The contract has the shape that both readiness (epoll) and completion (io_uring) can keep:
 //   - `wait` gathers events; connections come as accepted descriptors, bytes are announced as `.readable`.
@@ -86,6 +87,8 @@ public protocol Poller: ~Copyable {
     ) -> Int
     /// Asks for one `.writable`.
     mutating func awaitWritable(_ descriptor: Int32, slot: UInt32, generation: UInt32)
+    /// Ends our side of the stream behind everything that was sent.
+    mutating func endSending(_ descriptor: Int32)
     /// The end of a turn: whatever was queued goes to the kernel.
     mutating func flush()
 }

@@ -131,5 +131,7 @@ public struct PollerEpoll: Poller, ~Copyable {
         _ = cl_epoll_modify(epoll, descriptor, CL_OUT, token(slot, generation))
     }
 
+    public mutating func endSending(_ descriptor: Int32) { _ = cl_shutdown_send(descriptor) }
+
     public mutating func flush() {}
 }

@@ -167,4 +167,30 @@ static inline void *_Nullable cl_map(size_t count, int secret) {
 }
 static inline void cl_unmap(void *_Nonnull bytes, size_t count) { munmap(bytes, count); }
 
+// - io_uring: one ring with a ring of provided buffers. One thread only: the one that made it.
+
+typedef struct cl_ring cl_ring;
+typedef struct { uint64_t token; int32_t result; uint32_t flags; } cl_completion;
+
+// NULL and -errno in *error when the kernel refuses (EPERM by seccomp or sysctl, ENOSYS, ENOMEM). `buffers` is a power of two.
+cl_ring *_Nullable cl_ring_create(unsigned entries, unsigned buffers, unsigned buffer_bytes, int *_Nonnull error);
+void cl_ring_destroy(cl_ring *_Nonnull ring);
+void cl_ring_accept(cl_ring *_Nonnull ring, int listener, uint64_t token);  // multishot
+void cl_ring_receive(cl_ring *_Nonnull ring, int fd, uint64_t token);       // multishot, provided buffers
+void cl_ring_poll(cl_ring *_Nonnull ring, int fd, uint64_t token);          // multishot, readable
+void cl_ring_poll_writable(cl_ring *_Nonnull ring, int fd, uint64_t token); // once
+void cl_ring_send(cl_ring *_Nonnull ring, int fd, const void *_Nonnull bytes, unsigned count, uint64_t token);
+void cl_ring_cancel(cl_ring *_Nonnull ring, uint64_t target);               // no completion of its own on success
+void cl_ring_shutdown(cl_ring *_Nonnull ring, int fd);
+void cl_ring_close(cl_ring *_Nonnull ring, int fd);
+// Submits, waits for at least one completion, takes at most `capacity`. 0 after the time limit; -1: no limit.
+int cl_ring_wait(cl_ring *_Nonnull ring, cl_completion *_Nonnull out, unsigned capacity, int timeout);
+int cl_ring_submit(cl_ring *_Nonnull ring);
+void *_Nonnull cl_ring_buffer(cl_ring *_Nonnull ring, unsigned id);
+void cl_ring_release(cl_ring *_Nonnull ring, unsigned id);
+// What a completion's flags say.
+static inline int cl_has_more(uint32_t flags) { return (flags & 2u) != 0; }       // IORING_CQE_F_MORE
+static inline int cl_has_buffer(uint32_t flags) { return (flags & 1u) != 0; }     // IORING_CQE_F_BUFFER
+static inline unsigned cl_buffer_id(uint32_t flags) { return flags >> 16; }       // IORING_CQE_BUFFER_SHIFT
+
 #endif

@@ -1,0 +1,255 @@
+// RouteTable: the immutable snapshot that the loops route and verify by.
+//
+// Compiled from `RouteDefinition`s when the configuration changes and swapped as a whole. Lookup is by (path, host or any host): one
+// hash over the path, one probe sequence, no allocation.
+//
+//   buckets:  open addressing over the path's hash; -1 empty; an entry is the index of the first route with that path
+//   routes:   hot facts of each route, fixed size; `next` chains routes of one path and different hosts, the one for any host last
+//   bytes:    paths, hosts, identities, event names: one block, addressed by offset
+//
+// Threads: written in init, then only read. Loops keep a reference for as long as a delivery of theirs points into it.
+
+internal import CCrypto
+
+/// A compiled catalog. Sendable: immutable after `init`.
+@safe
+public final class RouteTable: @unchecked Sendable {
+    // Protocol behind @unchecked Sendable: nothing is written after init.
+
+    /// Offset and length in `bytes`.
+    struct Text {
+        var start: UInt32 = 0
+        var count: UInt32 = 0
+    }
+
+    enum Readiness: UInt8 { case ready, unavailable, secretUnusable }
+
+    struct Hot {
+        var sender: SenderType
+        var kind: ReceiverKind
+        var readiness: Readiness
+        var hasActions: Bool
+        var acceptsAnyEvent: Bool
+        var dedupeWindowSeconds: UInt32
+        var fingerprint: UInt32
+        var bodyBytesMax: Int
+        var next: Int32
+        var path: Text
+        var host: Text
+        var cluster: Text
+        var namespace: Text
+        var name: Text
+        var identity: Text
+        var eventStart: Int32
+        var eventCount: Int32
+        var secrets: SecretTable.Range
+        var scheme: HMACScheme?
+        var schemeHeader: Text
+        var schemePrefix: Text
+    }
+
+    /// The definitions it was compiled from, by route index. Cold.
+    public let definitions: [RouteDefinition]
+    /// Counts snapshots of this process; for logs and metrics.
+    public let generation: UInt64
+    let secretTable: SecretTable
+    private let hot: UnsafeMutablePointer<Hot>
+    private let events: UnsafeMutablePointer<Text>
+    private let eventCount: Int
+    private let buckets: UnsafeMutablePointer<Int32>
+    private let bucketMask: Int
+    private let bytes: UnsafeMutablePointer<UInt8>
+    private let index: [RouteIdentity: Int]
+
+    /// Compiles. `definitions` claim each (host, path) once: the catalog has settled that; of two, the first stays.
+    public init(_ definitions: [RouteDefinition], bodyBytesMax: Int, generation: UInt64 = 0) {
+        self.definitions = definitions
+        self.generation = generation
+        secretTable = SecretTable(definitions.flatMap(\.secrets))
+        var pool: [UInt8] = []
+        func text(_ string: String) -> Text {
+            let start = pool.count
+            pool.append(contentsOf: string.utf8)
+            return Text(start: UInt32(start), count: UInt32(pool.count - start))
+        }
+        var hots: [Hot] = []
+        var eventTexts: [Text] = []
+        var secretStart = 0
+        var index: [RouteIdentity: Int] = [:]
+        for (number, route) in definitions.enumerated() {
+            let readiness: Readiness =
+                switch route.readiness {
+                case .ready: .ready
+                case .suspended, .notReady: .unavailable
+                case .secretUnusable: .secretUnusable
+                }
+            hots.append(
+                Hot(
+                    sender: route.sender, kind: route.identity.kind, readiness: readiness,
+                    hasActions: !route.actions.isEmpty, acceptsAnyEvent: route.events.isEmpty,
+                    dedupeWindowSeconds: route.dedupeWindowSeconds ?? route.sender.dedupeWindowSeconds,
+                    fingerprint: Self.fingerprint(of: route), bodyBytesMax: min(route.bodyBytesMax ?? bodyBytesMax, bodyBytesMax),
+                    next: -1, path: text(route.path), host: text(route.host ?? ""), cluster: text(route.identity.cluster),
+                    namespace: text(route.identity.namespace), name: text(route.identity.name),
+                    identity: text("\(route.identity.cluster)\u{0}\(route.identity)"),
+                    eventStart: Int32(eventTexts.count), eventCount: Int32(route.events.count),
+                    secrets: SecretTable.Range(start: secretStart, count: route.secrets.count), scheme: route.hmac,
+                    schemeHeader: text(route.hmac?.header.lowercased() ?? ""), schemePrefix: text(route.hmac?.prefix ?? "")))
+            for event in route.events { eventTexts.append(text(event.lowercased())) }
+            secretStart += route.secrets.count
+            index[route.identity] = number
+        }
+        self.index = index
+        unsafe bytes = .allocate(capacity: max(1, pool.count))
+        unsafe bytes.initialize(from: pool, count: pool.count)
+        unsafe hot = .allocate(capacity: max(1, hots.count))
+        unsafe hot.initialize(from: hots, count: hots.count)
+        unsafe events = .allocate(capacity: max(1, eventTexts.count))
+        unsafe events.initialize(from: eventTexts, count: eventTexts.count)
+        eventCount = eventTexts.count
+        var size = 8
+        while size < 2 * definitions.count { size <<= 1 }
+        bucketMask = size - 1
+        unsafe buckets = .allocate(capacity: size)
+        unsafe buckets.initialize(repeating: -1, count: size)
+        for number in 0..<definitions.count { insert(number) }
+    }
+
+    deinit {
+        unsafe hot.deinitialize(count: definitions.count)
+        unsafe hot.deallocate()
+        unsafe events.deallocate()
+        unsafe buckets.deallocate()
+        unsafe bytes.deallocate()
+    }
+
+    private func insert(_ number: Int) {
+        let path = unsafe view(hot[number].path)
+        var bucket = unsafe Self.hash(path) & bucketMask
+        while true {
+            let first = unsafe Int(buckets[bucket])
+            if first < 0 {
+                unsafe buckets[bucket] = Int32(number)
+                return
+            }
+            if unsafe Self.equal(view(hot[first].path), path) {
+                // A host of its own goes before any host.
+                if unsafe hot[number].host.count > 0 && hot[first].host.count == 0 {
+                    unsafe hot[number].next = Int32(first)
+                    unsafe buckets[bucket] = Int32(number)
+                    return
+                }
+                var last = first
+                while unsafe hot[last].next >= 0 && hot[Int(hot[last].next)].host.count > 0 { last = unsafe Int(hot[last].next) }
+                unsafe hot[number].next = unsafe hot[last].next
+                unsafe hot[last].next = Int32(number)
+                return
+            }
+            bucket = (bucket + 1) & bucketMask
+        }
+    }
+
+    // - Lookup
+
+    /// The route of a path, or -1. `host` without port, any case; may be empty. Allocation-free.
+    public func find(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
+        var bucket = unsafe Self.hash(path) & bucketMask
+        while true {
+            var number = unsafe Int(buckets[bucket])
+            if number < 0 { return -1 }
+            if unsafe Self.equal(view(hot[number].path), path) {
+                while number >= 0 {
+                    let wanted = unsafe view(hot[number].host)
+                    if unsafe wanted.count == 0 || equalsIgnoringASCIICase(host, wanted) { return number }
+                    number = unsafe Int(hot[number].next)
+                }
+                return -1
+            }
+            bucket = (bucket + 1) & bucketMask
+        }
+    }
+
+    /// The route with that identity, or nil.
+    public func definition(of identity: RouteIdentity) -> RouteDefinition? { index[identity].map { definitions[$0] } }
+
+    /// The index of the route with that identity, or nil.
+    public func route(of identity: RouteIdentity) -> Int? { index[identity] }
+
+    public var count: Int { definitions.count }
+
+    // - Facts of a route, by index
+
+    public func sender(of route: Int) -> SenderType { unsafe facts(route).pointee.sender }
+    public func kind(of route: Int) -> ReceiverKind { unsafe facts(route).pointee.kind }
+    public func hasActions(_ route: Int) -> Bool { unsafe facts(route).pointee.hasActions }
+    public func bodyBytesMax(of route: Int) -> Int { unsafe facts(route).pointee.bodyBytesMax }
+    public func dedupeWindowSeconds(of route: Int) -> UInt32 { unsafe facts(route).pointee.dedupeWindowSeconds }
+    public func fingerprint(of route: Int) -> UInt32 { unsafe facts(route).pointee.fingerprint }
+    /// 503: suspended, not ready, or a Hook without a usable secret.
+    public func isUnavailable(_ route: Int) -> Bool {
+        let facts = unsafe facts(route)
+        return unsafe facts.pointee.readiness == .unavailable
+            || (facts.pointee.readiness == .secretUnusable && facts.pointee.kind == .hook)
+    }
+    /// A Flux route whose Secret cannot prove anything: 400 after the body.
+    public func isSecretUnusable(_ route: Int) -> Bool { unsafe facts(route).pointee.readiness == .secretUnusable }
+    public func cluster(of route: Int) -> UnsafeRawBufferPointer { unsafe view(facts(route).pointee.cluster) }
+    public func namespace(of route: Int) -> UnsafeRawBufferPointer { unsafe view(facts(route).pointee.namespace) }
+    public func name(of route: Int) -> UnsafeRawBufferPointer { unsafe view(facts(route).pointee.name) }
+
+    /// Names the route in dedupe keys: the same bytes after a restart.
+    public func identityBytes(of route: Int) -> UnsafeRawBufferPointer { unsafe view(facts(route).pointee.identity) }
+
+    func secrets(of route: Int) -> SecretTable.Range { unsafe facts(route).pointee.secrets }
+    func facts(_ route: Int) -> UnsafePointer<Hot> {
+        precondition(route >= 0 && route < definitions.count)
+        return unsafe UnsafePointer(hot + route)
+    }
+    func view(_ text: Text) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: bytes + Int(text.start), count: Int(text.count))
+    }
+
+    /// Whether the route lists the event (any case), or lists none.
+    func accepts(event: UnsafeRawBufferPointer, route: Int) -> Bool {
+        let facts = unsafe facts(route)
+        if unsafe facts.pointee.acceptsAnyEvent { return true }
+        let start = unsafe Int(facts.pointee.eventStart)
+        for index in start..<start + Int(unsafe facts.pointee.eventCount)
+        where unsafe equalsIgnoringASCIICase(event, view(events[index])) { return true }
+        return false
+    }
+
+    // - Helpers
+
+    /// FNV-1a, folded: paths are short, and of the operator's choosing, not the sender's.
+    private static func hash(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for index in 0..<bytes.count { hash = unsafe (hash ^ UInt64(bytes[index])) &* 0x100_0000_01b3 }
+        return Int(truncatingIfNeeded: (hash ^ (hash >> 32)) & 0x7fff_ffff_ffff_ffff)
+    }
+
+    private static func equal(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+        guard a.count == b.count else { return false }
+        for index in 0..<a.count where unsafe a[index] != b[index] { return false }
+        return true
+    }
+
+    /// Changes when sender, path, host or actions change: then an id seen before counts as new (DESIGN section 6).
+    private static func fingerprint(of route: RouteDefinition) -> UInt32 {
+        let words = "\(route.sender.name)\u{0}\(route.path)\u{0}\(route.host ?? "")\u{0}\(route.actions)"
+        var hash: UInt32 = 0x811c_9dc5
+        for byte in words.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
+        return hash
+    }
+}
+
+extension SenderType {
+    /// How long an id counts as seen: senders that repeat by themselves have the long window (DESIGN section 6).
+    public var dedupeWindowSeconds: UInt32 {
+        switch self {
+        case .github: 60
+        case .gitlab: 600
+        case .generic, .genericHMAC, .hmac: 600
+        }
+    }
+}

@@ -1,0 +1,201 @@
+// The end of a turn: verify the batch, judge, hand what is proven to the journal, answer.
+
+internal import CCrypto
+internal import CLinuxIO
+internal import Delivery
+internal import EventLoop
+internal import HTTP
+internal import Journal
+internal import Ring
+
+extension DeliveryLoop where P: ~Copyable {
+    /// A request is complete: its proof is read, its credentials are overwritten, and it waits for the end of the turn.
+    mutating func complete(
+        _ slot: Int, _ head: RequestHead, base: UnsafeMutableRawPointer, body: UnsafeRawBufferPointer, route: Int
+    ) {
+        let view = unsafe HeadView(
+            base: UnsafeRawPointer(base), fields: UnsafeBufferPointer(rebasing: fields[0..<head.fieldCount]))
+        var proof = table.prove(view, route: route)
+        let labels = table.labels(view, route: route)
+        let judgement = table.judge(view, labels, route: route)
+        unsafe table.maskCredentials(view, path: head.path, in: base, route: route)
+        connections[slot].phase = .waiting
+        if proof.state == .awaitsDigest {
+            unsafe batch.add(&proof, owner: turn.count, route: route, of: table, body: body)
+        }
+        _ = unsafe turn.append(
+            PendingDelivery(
+                slot: UInt32(slot), generation: connections[slot].generation, base: base, headBytes: head.headBytes,
+                body: body, labels: labels, judgement: judgement),
+            proof, route: route)
+    }
+
+    /// Verifies and settles everything that became complete in this turn.
+    mutating func endTurn() {
+        guard turn.count > 0 else {
+            if case .inline(let desk, let fallback) = commit {
+                desk.keepHouse(nowUnixNanoseconds: nowUnixNanoseconds)
+                moveToLaneIfSlow(desk, fallback)
+            }
+            return
+        }
+        control.counters.turnDeliveries.observe(Double(turn.count))
+        unsafe batch.run(table: table, proofs: turn.proofs, route: UnsafePointer(turn.routes))
+        switch commit {
+        case .inline(let desk, let fallback):
+            commitInline(desk)
+            moveToLaneIfSlow(desk, fallback)
+        case .lane(let lane): submit(to: lane)
+        }
+        turn.removeAll()
+    }
+
+    /// The cause for which this request is refused, or nil when it goes to the journal.
+    private func refusal(_ index: Int) -> VerifyCause? {
+        let proof = unsafe turn.proofs + index
+        guard unsafe proof.pointee.state == .proven else { return unsafe proof.pointee.cause }
+        if case .refused(let cause) = unsafe turn.pending[index].judgement { return cause }
+        return nil
+    }
+
+    private mutating func commitInline(_ desk: JournalDesk) {
+        for index in 0..<turn.count {
+            if let cause = refusal(index) {
+                control.counters.count(cause)
+                unsafe turn.pending[index].verdict.result = .refused
+                continue
+            }
+            var reason: UInt8 = 0
+            let append = append(of: index, reason: &reason)
+            unsafe turn.pending[index].verdict.take(desk.writer.append(append), of: append, ignoredReason: reason)
+        }
+        let isDurable = desk.commit(nowUnixNanoseconds: nowUnixNanoseconds)
+        let now = cl_now_monotonic()
+        for index in 0..<turn.count {
+            let pending = unsafe turn.pending[index]
+            var verdict = pending.verdict
+            if !isDurable && verdict.result != .refused { verdict.result = .unavailable }
+            guard connections.isCurrent(pending.slot, pending.generation) else { continue }
+            settle(Int(pending.slot), verdict, now: now)
+        }
+    }
+
+    private mutating func submit(to lane: JournalLane) {
+        var submitted = false
+        for index in 0..<turn.count {
+            let pending = unsafe turn.pending[index]
+            if let cause = refusal(index) {
+                control.counters.count(cause)
+                var verdict = Verdict()
+                verdict.result = .refused
+                if connections.isCurrent(pending.slot, pending.generation) {
+                    settle(Int(pending.slot), verdict, now: nowNanoseconds)
+                }
+                continue
+            }
+            var reason: UInt8 = 0
+            let append = append(of: index, reason: &reason)
+            let request = LaneRequest(
+                slot: pending.slot, generation: pending.generation, ignoredReason: reason, append: append)
+            precondition(lane.requests.push(request), "a lane's requests overflowed")
+            submittedCount += 1
+            submitted = true
+        }
+        if submitted { lane.thread.bell.ring() }
+    }
+
+    /// Verdicts of the journal's thread. The bell is armed before the last look, so that none is slept over.
+    mutating func takeAnswers() {
+        guard case .lane(let lane) = commit else { return }
+        lane.bell.cancelSleep()
+        var now = cl_now_monotonic()
+        while true {
+            while let answer = lane.verdicts.pop() {
+                answeredCount += 1
+                guard connections.isCurrent(answer.slot, answer.generation) else { continue }
+                settle(Int(answer.slot), answer.verdict, now: now)
+            }
+            lane.bell.prepareToSleep()
+            if lane.verdicts.depth == 0 { break }
+            lane.bell.cancelSleep()
+            now = cl_now_monotonic()
+        }
+        while let oldest = retiredTables.first, oldest.until <= answeredCount { retiredTables.removeFirst() }
+    }
+
+    /// The verdict is known: answer, or free what a vanished peer left.
+    private mutating func settle(_ slot: Int, _ verdict: Verdict, now: UInt64) {
+        switch verdict.result {
+        case .ignored: control.counters.count(verdict.ignoredReason)
+        case .duplicate: control.counters.duplicates.increment()
+        default: break
+        }
+        if connections[slot].isOrphan {
+            connections[slot].isOrphan = false
+            forget(slot)
+            return
+        }
+        control.counters.answerSeconds.observe(Double(now &- connections[slot].requestStartedAt) * 1e-9)
+        answer(slot, verdict)
+    }
+
+    /// The record of a proven delivery.
+    private mutating func append(of index: Int, reason: inout UInt8) -> DeliveryAppend {
+        let pending = unsafe turn.pending[index]
+        let route = unsafe Int(turn.routes[index])
+        let base = unsafe UnsafeRawPointer(pending.base)
+        func range(_ range: ByteRange) -> UnsafeRawBufferPointer {
+            unsafe UnsafeRawBufferPointer(start: base + Int(range.offset), count: Int(range.count))
+        }
+        var append = unsafe DeliveryAppend()
+        unsafe append.cluster = table.cluster(of: route)
+        unsafe append.namespace = table.namespace(of: route)
+        unsafe append.name = table.name(of: route)
+        // Names longer than a record's field are cut: 255 bytes are more than any sender uses.
+        unsafe append.deliveryID = UnsafeRawBufferPointer(rebasing: range(pending.labels.deliveryID).prefix(255))
+        unsafe append.eventName = UnsafeRawBufferPointer(rebasing: range(pending.labels.event).prefix(255))
+        unsafe append.head = UnsafeRawBufferPointer(start: base, count: pending.headBytes)
+        unsafe append.body = pending.body
+        append.bodyChecksum = unsafe cc_crc32(0, pending.body.baseAddress, pending.body.count)
+        append.receiverKind = table.kind(of: route).rawValue
+        append.senderType = table.sender(of: route).rawValue
+        append.receivedAtUnixNanoseconds = nowUnixNanoseconds
+        append.dedupeWindowSeconds = table.dedupeWindowSeconds(of: route)
+        append.routeFingerprint = UInt64(table.fingerprint(of: route))
+        append.routeToken = UInt64(route)
+        if pending.labels.deliveryID.count > 0 && append.dedupeWindowSeconds > 0 {
+            let hash = unsafe dedupeHash(pending, route, base)
+            append.dedupeKeyLow = hash.low
+            append.dedupeKeyHigh = hash.high
+        }
+        switch pending.judgement {
+        case .ignored(let why):
+            append.decision = .ignored
+            append.ignoredReason = why.rawValue
+            reason = why.rawValue
+        default: append.decision = table.hasActions(route) ? .accepted : .stored
+        }
+        return unsafe append
+    }
+
+    /// The key of (route, delivery id). A second id joins the first one.
+    private func dedupeHash(_ pending: PendingDelivery, _ route: Int, _ base: UnsafeRawPointer) -> DedupeHash {
+        let id = unsafe UnsafeRawBufferPointer(
+            start: base + Int(pending.labels.deliveryID.offset), count: Int(pending.labels.deliveryID.count))
+        let identity = unsafe table.identityBytes(of: route)
+        let hash = unsafe dedupeKey.hash(route: identity, deliveryID: id)
+        guard pending.labels.secondID.count > 0 else { return hash }
+        let second = unsafe UnsafeRawBufferPointer(
+            start: base + Int(pending.labels.secondID.offset), count: Int(pending.labels.secondID.count))
+        return unsafe withUnsafeBytes(of: (hash.low, hash.high)) { first in
+            unsafe dedupeKey.hash(route: first, deliveryID: second)
+        }
+    }
+
+    /// An inline loop whose disk is slow hands the journal to its thread. Nothing is in flight at the end of a turn.
+    private mutating func moveToLaneIfSlow(_ desk: JournalDesk, _ fallback: JournalLane) {
+        guard desk.writer.medianSyncNanosecondsOfLastSecond > CommitPath.inlineSyncNanosecondsMax else { return }
+        commit = .lane(fallback)
+        fallback.thread.start()
+    }
+}

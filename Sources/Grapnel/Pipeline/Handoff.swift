@@ -1,0 +1,120 @@
+// Handoff: between the journal's hints and the dispatcher.
+//
+// A thread of its own, so that neither the loop nor the journal's writer reads back what it wrote. It turns a hint into a
+// QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
+// was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
+// keeps the rest.
+
+internal import CLinuxIO
+internal import Delivery
+internal import Journal
+internal import Logging
+internal import Ring
+internal import Synchronization
+internal import Trigger
+
+/// Moves durable deliveries to the dispatcher.
+final class Handoff: Sendable {
+    /// Deliveries that the dispatcher may hold before this thread waits.
+    static let waitingMax = 200_000
+    private static let batchMax = 256
+
+    private let hints: HintChannel
+    private let wakeup: Int32
+    private let reader: JournalReader
+    private let dispatcher: Dispatcher
+    /// The highest sequence that is durable.
+    private let durableSequence: @Sendable () -> UInt64
+    private let logger: Logger
+    private let isStopping = Atomic<Bool>(false)
+    let hasEnded = Atomic<Bool>(false)
+
+    init(
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher,
+        durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
+    ) {
+        self.hints = hints
+        self.wakeup = wakeup
+        self.reader = reader
+        self.dispatcher = dispatcher
+        self.durableSequence = durableSequence
+        self.logger = logger
+    }
+
+    func start() { NamedThread.start("handoff") { self.run() } }
+
+    func stop() {
+        isStopping.store(true, ordering: .releasing)
+        _ = cl_eventfd_signal(wakeup)
+    }
+
+    private func run() {
+        // Sequences only grow: what is at or below this was handed over, by hint or by following.
+        var handedThrough: UInt64 = 0
+        while !isStopping.load(ordering: .acquiring) {
+            if dispatcher.waitingCount > Self.waitingMax {
+                NamedThread.wait(on: wakeup, milliseconds: 50)
+                continue
+            }
+            if drainRing(&handedThrough) { continue }
+            if followOverflow(&handedThrough) { continue }
+            hints.bell.prepareToSleep()
+            if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
+                hints.bell.cancelSleep()
+                continue
+            }
+            NamedThread.wait(on: wakeup, milliseconds: 1000)
+            hints.bell.cancelSleep()
+        }
+        hasEnded.store(true, ordering: .releasing)
+    }
+
+    /// True when there was something.
+    private func drainRing(_ handedThrough: inout UInt64) -> Bool {
+        var batch: [QueuedDelivery] = []
+        while batch.count < Self.batchMax, let hint = hints.ring.pop() {
+            guard hint.sequence > handedThrough else { continue }
+            handedThrough = hint.sequence
+            let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
+            do {
+                guard let record = try reader.read(location, expecting: hint.sequence) else { continue }
+                if let delivery = QueuedDelivery(record, at: location) { batch.append(delivery) }
+            } catch {
+                logger.error(
+                    "a journal record cannot be read back; its actions run after a restart",
+                    metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
+            }
+        }
+        guard !batch.isEmpty else { return false }
+        dispatcher.enqueue(batch)
+        return true
+    }
+
+    /// Reads on from the journal where hints were lost. The ring is empty now, and stays so until the mark is cleared.
+    private func followOverflow(_ handedThrough: inout UInt64) -> Bool {
+        let from = hints.overflowFrom.load(ordering: .acquiring)
+        guard from != 0 else { return false }
+        // What becomes durable from here on is hinted again.
+        hints.overflowFrom.store(0, ordering: .releasing)
+        let through = durableSequence()
+        var batch: [QueuedDelivery] = []
+        do {
+            try reader.follow(from: max(from, handedThrough + 1), through: through) { record, location in
+                if record.header.decision == .accepted, let delivery = QueuedDelivery(record, at: location) {
+                    batch.append(delivery)
+                }
+                if batch.count >= Self.batchMax {
+                    dispatcher.enqueue(batch)
+                    batch.removeAll(keepingCapacity: true)
+                }
+            }
+        } catch {
+            logger.error(
+                "the journal cannot be followed; what was missed runs after a restart",
+                metadata: ["from": "\(from)", "error": "\(error)"])
+        }
+        if !batch.isEmpty { dispatcher.enqueue(batch) }
+        handedThrough = max(handedThrough, through)
+        return true
+    }
+}

@@ -1,0 +1,148 @@
+// JournalDesk: the journal's writer with what comes to it from the dispatcher and what goes from it to the dispatcher.
+//
+//   loop or lanes ---> append, commit ---> [hints ring] ---> Handoff thread ---> Dispatcher
+//                          ^                                                      |
+//                          +------------------- mailbox: plans, outcomes ---------+
+//
+// Owned by one thread: by the loop in inline mode, by the journal's thread otherwise; handed over once, when the loop finds its
+// disk slow. Plans and outcomes force no sync of their own: they ride with the next group, or go within a second.
+
+internal import CLinuxIO
+internal import Journal
+internal import Ring
+internal import Synchronization
+internal import Trigger
+
+/// A plan or an outcome on its way into the log.
+enum Housekeeping: Sendable {
+    case plan(sequence: UInt64, entries: [PlanEntry])
+    case outcomes([Journal.OutcomeEntry])
+}
+
+/// Where the dispatcher leaves plans and outcomes. Off the way of a delivery, so a lock serves; its flag spares the owner the lock.
+final class HousekeepingMailbox: Sendable {
+    private let items = Mutex<[Housekeeping]>([])
+    private let hasItems = Atomic<Bool>(false)
+
+    func post(_ item: Housekeeping) {
+        items.withLock { $0.append(item) }
+        hasItems.store(true, ordering: .releasing)
+    }
+
+    /// Everything posted so far, in order.
+    func take() -> [Housekeeping] {
+        guard hasItems.load(ordering: .acquiring) else { return [] }
+        hasItems.store(false, ordering: .relaxed)
+        return items.withLock { list in
+            let taken = list
+            list = []
+            return taken
+        }
+    }
+
+    var isEmpty: Bool { !hasItems.load(ordering: .acquiring) }
+}
+
+/// What the dispatcher is told of a durable delivery. The ring is a hint, the journal the truth.
+struct DeliveryHint: BitwiseCopyable {
+    var sequence: UInt64
+    var segment: UInt64
+    var offset: UInt32
+    var length: UInt32
+}
+
+/// The ring of hints, and what was lost when it was full.
+final class HintChannel: Sendable {
+    let ring: SPSCRing<DeliveryHint>
+    let bell: Doorbell
+    /// Sequence of the first delivery that did not fit, 0 when none is missing. Set by the writer, cleared by the handoff.
+    let overflowFrom = Atomic<UInt64>(0)
+    let overflows = Atomic<UInt64>(0)
+
+    init(capacity: Int, wake: @escaping @Sendable () -> Void) {
+        ring = SPSCRing(capacity: capacity)
+        bell = Doorbell(signal: wake)
+    }
+
+    /// The writer's side.
+    func push(_ hint: DeliveryHint) {
+        // Once something was missed, everything behind it is read from the journal, in order, until the reader caught up.
+        if overflowFrom.load(ordering: .acquiring) == 0 {
+            if ring.push(hint) { return }
+            overflowFrom.store(hint.sequence, ordering: .releasing)
+        }
+        overflows.wrappingAdd(1, ordering: .relaxed)
+    }
+}
+
+/// Appends, commits and keeps house. Not Sendable by itself: exactly one thread uses it at a time.
+final class JournalDesk: @unchecked Sendable {
+    // Protocol behind @unchecked Sendable: made on the main thread, then used by its owner alone; ownership moves from the loop
+    // to the journal's thread by starting that thread.
+
+    let writer: JournalWriter
+    let mailbox: HousekeepingMailbox
+    let hints: HintChannel
+    private var lastTick: UInt64 = 0
+    /// Journal state as other threads may see it.
+    let isAcceptingFlag = Atomic<Bool>(true)
+    let durableSequence = Atomic<UInt64>(0)
+
+    init(writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel) {
+        self.writer = writer
+        self.mailbox = mailbox
+        self.hints = hints
+    }
+
+    var isAccepting: Bool { writer.isAccepting }
+
+    /// Takes plans and outcomes into the group under way.
+    private func takeMail() {
+        guard !mailbox.isEmpty else { return }
+        for item in mailbox.take() {
+            switch item {
+            case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries)
+            case .outcomes(let outcomes): writer.appendOutcomes(outcomes)
+            }
+        }
+    }
+
+    /// Writes and syncs the group. True when everything appended since the last commit is as durable as was asked for.
+    func commit(nowUnixNanoseconds: UInt64) -> Bool {
+        takeMail()
+        guard writer.groupRecordCount > 0 else { return true }
+        let isDurable: Bool
+        switch writer.commit(now: nowUnixNanoseconds) {
+        case .durable(let through):
+            isDurable = true
+            durableSequence.store(through, ordering: .releasing)
+            var pushed = false
+            writer.forEachCommitted { delivery in
+                hints.push(
+                    DeliveryHint(
+                        sequence: delivery.sequence, segment: delivery.location.segment, offset: delivery.location.offset,
+                        length: delivery.location.length))
+                pushed = true
+            }
+            if pushed { hints.bell.ring() }
+        case .failed: isDurable = false
+        }
+        isAcceptingFlag.store(writer.isAccepting, ordering: .relaxed)
+        return isDurable
+    }
+
+    /// Once a second, or when nothing else is to do: mail, probe, retention.
+    func keepHouse(nowUnixNanoseconds: UInt64) {
+        if !mailbox.isEmpty || writer.groupRecordCount > 0 { _ = commit(nowUnixNanoseconds: nowUnixNanoseconds) }
+        guard nowUnixNanoseconds &- lastTick >= 1_000_000_000 else { return }
+        lastTick = nowUnixNanoseconds
+        writer.tick(now: nowUnixNanoseconds)
+        isAcceptingFlag.store(writer.isAccepting, ordering: .relaxed)
+    }
+
+    /// At the end: everything posted is written and synced.
+    func close(nowUnixNanoseconds: UInt64) {
+        _ = commit(nowUnixNanoseconds: nowUnixNanoseconds)
+        writer.close(now: nowUnixNanoseconds)
+    }
+}
