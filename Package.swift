@@ -13,6 +13,19 @@ let rules: [SwiftSetting] = [
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
+// Tests reach into memory as they like; everything else holds for them too.
+let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+
+func test(_ room: String, _ others: Target.Dependency...) -> Target {
+    .testTarget(name: room + "Tests", dependencies: [.byName(name: room)] + others, swiftSettings: testRules)
+}
+
+let tests: [Target] = [
+    test("Metrics"), test("Ring"), test("EventLoop", "CLinuxIO"), test("HTTP"), test("Delivery", "HTTP", "CCrypto"),
+    test("Journal"), test("Kubernetes"), test("Trigger", "Delivery", "Kubernetes"), test("Catalog", "Delivery"),
+    test("Grapnel", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog"),
+]
+
 let package = Package(
     name: "grapnel",
     products: [
@@ -79,8 +92,7 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
                 logging,
             ],
-            resources: [.copy("Samples")],
             swiftSettings: rules),
-    ],
+    ] + tests,
     cxxLanguageStandard: .cxx17
 )

@@ -6,6 +6,7 @@
 // An inline loop changes to the lane, once, when the median sync of the last second exceeds a millisecond: then other requests would
 // wait for the disk that need not.
 
+internal import Synchronization
 internal import CLinuxIO
 internal import Delivery
 internal import Journal

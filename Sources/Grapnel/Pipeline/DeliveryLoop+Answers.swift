@@ -3,6 +3,7 @@
 // The one table from cause to status is here and in HTTPParseError.status. Every 4xx of the parser closes; application
 // refusals keep the connection when the body was consumed (RFC 9112 section 9.3).
 
+internal import Metrics
 internal import CLinuxIO
 internal import Delivery
 internal import EventLoop

@@ -1,5 +1,6 @@
 // The end of a turn: verify the batch, judge, hand what is proven to the journal, answer.
 
+internal import Metrics
 internal import CCrypto
 internal import CLinuxIO
 internal import Delivery
@@ -147,7 +148,7 @@ extension DeliveryLoop where P: ~Copyable {
         func range(_ range: ByteRange) -> UnsafeRawBufferPointer {
             unsafe UnsafeRawBufferPointer(start: base + Int(range.offset), count: Int(range.count))
         }
-        var append = unsafe DeliveryAppend()
+        var append = DeliveryAppend()
         unsafe append.cluster = table.cluster(of: route)
         unsafe append.namespace = table.namespace(of: route)
         unsafe append.name = table.name(of: route)
@@ -175,7 +176,7 @@ extension DeliveryLoop where P: ~Copyable {
             reason = why.rawValue
         default: append.decision = table.hasActions(route) ? .accepted : .stored
         }
-        return unsafe append
+        return append
     }
 
     /// The key of (route, delivery id). A second id joins the first one.

@@ -4,6 +4,7 @@
 // came so far is copied into it once, and later receives go straight into it. A body of unknown length (chunked) doubles its block
 // and is decoded in place.
 
+internal import Metrics
 internal import CLinuxIO
 internal import Delivery
 internal import EventLoop
@@ -79,7 +80,7 @@ extension DeliveryLoop where P: ~Copyable {
             return
         }
         if received.lease != 0 {
-            unsafe takeForeignBytes(slot, received)
+            takeForeignBytes(slot, received)
             return
         }
         connections[slot].filled += count
@@ -544,7 +545,7 @@ extension DeliveryLoop where P: ~Copyable {
 
     private mutating func receiveAndDrop(_ slot: Int, _ event: PollEvent) {
         let isDiscarding = connections[slot].phase == .discarding
-        let wanted = isDiscarding ? min(connections[slot].needed, scratch.count) : scratch.count
+        let wanted = unsafe isDiscarding ? min(connections[slot].needed, scratch.count) : scratch.count
         let received = unsafe poller.receive(
             event, descriptor: connections[slot].descriptor, into: UnsafeMutableRawBufferPointer(rebasing: scratch[0..<wanted]))
         guard let count = taken(received, slot) else { return }

@@ -6,6 +6,8 @@
 // A loop owns its connections, buffers and timers; nothing of it is shared but what LoopControl, the journal's lane and the
 // memory budget say. The loop is a struct: its state is reached without exclusivity checks or reference counts.
 
+internal import Metrics
+internal import Synchronization
 internal import CLinuxIO
 internal import Delivery
 internal import EventLoop
@@ -58,12 +60,13 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     var isDraining = false
     var drainStartedAt: UInt64 = 0
 
-    init?(
+    /// Without memory or descriptors for a loop the server cannot run: that ends it here, at the start.
+    init(
         poller: consuming P, control: LoopControl, settings: LoopSettings, budget: MemoryBudget, dedupeKey: DedupeKey,
         commit: CommitPath,
         listeners: [Int32]
     ) {
-        guard let arena = ReceiveArena() else { return nil }
+        guard let arena = ReceiveArena() else { preconditionFailure("no memory for a loop's receive arena") }
         self.poller = poller
         self.control = control
         self.settings = settings
@@ -83,8 +86,12 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         unsafe scratch = .allocate(byteCount: ReceiveArena.receiveBytesMax, alignment: 64)
         ready.reserveCapacity(settings.connectionsMax)
         hungry.reserveCapacity(64)
-        for listener in listeners where self.poller.addListener(listener) < 0 { return nil }
-        guard self.poller.addWakeup(control.wakeup) >= 0 else { return nil }
+        for listener in listeners {
+            let failure = self.poller.addListener(listener)
+            precondition(failure >= 0, "the kernel refused to watch a listener: errno \(-failure)")
+        }
+        let failure = self.poller.addWakeup(control.wakeup)
+        precondition(failure >= 0, "the kernel refused to watch an eventfd: errno \(-failure)")
     }
 
     deinit {
@@ -183,7 +190,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// 30 s; 5 s when more than 80 % of the connections are taken: the idle are shed first.
     mutating func setIdleDeadline(_ slot: Int) {
         let crowded = connections.openCount * 5 > connections.capacity * 4
-        let idle = crowded ? min(5_000, settings.idleMilliseconds) : settings.idleMilliseconds
+        let idle = crowded ? min(settings.crowdedIdleMilliseconds, settings.idleMilliseconds) : settings.idleMilliseconds
         timers.setDeadline(nowMilliseconds + idle, slot: UInt32(slot))
     }
 

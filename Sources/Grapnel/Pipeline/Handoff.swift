@@ -5,6 +5,7 @@
 // was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
 // keeps the rest.
 
+internal import Metrics
 internal import CLinuxIO
 internal import Delivery
 internal import Journal
@@ -52,7 +53,7 @@ final class Handoff: Sendable {
         // Sequences only grow: what is at or below this was handed over, by hint or by following.
         var handedThrough: UInt64 = 0
         while !isStopping.load(ordering: .acquiring) {
-            if dispatcher.waitingCount > Self.waitingMax {
+            if dispatcher.metrics.owedDeliveries.value > Int64(Self.waitingMax) {
                 NamedThread.wait(on: wakeup, milliseconds: 50)
                 continue
             }
@@ -99,14 +100,15 @@ final class Handoff: Sendable {
         let through = durableSequence()
         var batch: [QueuedDelivery] = []
         do {
-            try reader.follow(from: max(from, handedThrough + 1), through: through) { record, location in
-                if record.header.decision == .accepted, let delivery = QueuedDelivery(record, at: location) {
+            try reader.follow(from: max(from, handedThrough + 1), through: through) { record in
+                if record.header.decision == .accepted, let delivery = QueuedDelivery(record, at: record.location) {
                     batch.append(delivery)
                 }
                 if batch.count >= Self.batchMax {
                     dispatcher.enqueue(batch)
                     batch.removeAll(keepingCapacity: true)
                 }
+                return true
             }
         } catch {
             logger.error(

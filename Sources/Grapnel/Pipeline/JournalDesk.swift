@@ -97,36 +97,38 @@ final class JournalDesk: @unchecked Sendable {
     var isAccepting: Bool { writer.isAccepting }
 
     /// Takes plans and outcomes into the group under way.
-    private func takeMail() {
+    private func takeMail(_ now: UInt64) {
         guard !mailbox.isEmpty else { return }
         for item in mailbox.take() {
             switch item {
-            case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries)
-            case .outcomes(let outcomes): writer.appendOutcomes(outcomes)
+            case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries, now: now)
+            case .outcomes(let outcomes): writer.appendOutcomes(outcomes, now: now)
             }
         }
     }
 
     /// Writes and syncs the group. True when everything appended since the last commit is as durable as was asked for.
     func commit(nowUnixNanoseconds: UInt64) -> Bool {
-        takeMail()
+        takeMail(nowUnixNanoseconds)
         guard writer.groupRecordCount > 0 else { return true }
         let isDurable: Bool
         switch writer.commit(now: nowUnixNanoseconds) {
         case .durable(let through):
             isDurable = true
             durableSequence.store(through, ordering: .releasing)
-            var pushed = false
-            writer.forEachCommitted { delivery in
-                hints.push(
-                    DeliveryHint(
-                        sequence: delivery.sequence, segment: delivery.location.segment, offset: delivery.location.offset,
-                        length: delivery.location.length))
-                pushed = true
-            }
-            if pushed { hints.bell.ring() }
         case .failed: isDurable = false
         }
+        // A failed group may have made some deliveries durable before it failed: they are owed like any other.
+        let committed = unsafe writer.committedDeliveries
+        for index in 0..<committed.count {
+            let delivery = unsafe committed[index]
+            if !isDurable { durableSequence.store(delivery.sequence, ordering: .releasing) }
+            hints.push(
+                DeliveryHint(
+                    sequence: delivery.sequence, segment: delivery.location.segment, offset: delivery.location.offset,
+                    length: delivery.location.length))
+        }
+        if committed.count > 0 { hints.bell.ring() }
         isAcceptingFlag.store(writer.isAccepting, ordering: .relaxed)
         return isDurable
     }

@@ -67,6 +67,8 @@ final class JournalThread: Sendable {
     /// Before `start`.
     func add(_ lane: JournalLane) { lanes.withLock { $0.append(lane) } }
 
+    var isRunning: Bool { isStarted.load(ordering: .acquiring) }
+
     /// The desk is this thread's from here on.
     func start() {
         guard !isStarted.exchange(true, ordering: .acquiringAndReleasing) else { return }

@@ -9,6 +9,8 @@ struct LoopSettings: Sendable {
     var connectionsMax = 10_000
     var connectionsPerSourceMax = 512
     var idleMilliseconds: UInt64 = 30_000
+    /// Instead of `idleMilliseconds` while more than 80 % of the connections are taken.
+    var crowdedIdleMilliseconds: UInt64 = 5_000
     var headerMilliseconds: UInt64 = 10_000
     /// Without a byte of the body.
     var bodyQuietMilliseconds: UInt64 = 10_000

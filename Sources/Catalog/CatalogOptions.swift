@@ -1,0 +1,44 @@
+// CatalogOptions: what the server's settings mean for the catalog.
+
+public struct CatalogOptions: Sendable {
+    /// Who decides on the readiness and path of a Flux Receiver.
+    public enum ReceiverStatus: String, Sendable, CaseIterable {
+        /// This server: the path is computed from the Secret.
+        case own
+        /// Another controller: `status.webhookPath` and the conditions count.
+        case given
+    }
+
+    /// Directories, or single files, in the order in which they were given.
+    public var directories: [String]
+    public var receiverStatus: ReceiverStatus
+    /// Refuse targets outside of the receiver's own namespace.
+    public var noCrossNamespaceRefs: Bool
+    /// Only these namespaces; empty means all.
+    public var watchNamespaces: [String]
+    /// Whether `exec` actions may be used.
+    public var allowExec: Bool
+    /// The server's limit, which `maxBody` of a Hook may lower and not raise.
+    public var bodyBytesMax: Int
+    /// The name of the cluster for identities and targets.
+    public var cluster: String
+
+    public init(
+        directories: [String], receiverStatus: ReceiverStatus = .own, noCrossNamespaceRefs: Bool = false,
+        watchNamespaces: [String] = [], allowExec: Bool = false, bodyBytesMax: Int = 25 << 20 + 64 << 10,
+        cluster: String = "local"
+    ) {
+        // `dir/` and `dir` are one place; messages and comparisons use the latter.
+        self.directories = directories.map { path in
+            var path = Substring(path)
+            while path.utf8.count > 1, path.hasSuffix("/") { path = path.dropLast() }
+            return String(path)
+        }
+        self.receiverStatus = receiverStatus
+        self.noCrossNamespaceRefs = noCrossNamespaceRefs
+        self.watchNamespaces = watchNamespaces
+        self.allowExec = allowExec
+        self.bodyBytesMax = bodyBytesMax
+        self.cluster = cluster
+    }
+}

@@ -1,0 +1,103 @@
+// RouteCompiler+Hook: a Hook to a route.
+//
+// A Hook is never open: without a usable secret, with a filter that is not evaluated, or with an action that may not run, its
+// route answers 503 and acts on nothing.
+
+import Delivery
+
+extension RouteCompiler {
+    mutating func add(_ hook: HookManifest, _ placed: PlacedResource) {
+        let identity = RouteIdentity(
+            cluster: options.cluster, kind: .hook, namespace: hook.metadata.namespace, name: hook.metadata.name)
+        let place = placed.place(hook.line)
+        if let first = hook.unsupported.first {
+            for other in hook.unsupported.dropFirst() { report(placed.place(other.line), identity, other.message) }
+            return refuse(placed.place(first.line), identity, first.message)
+        }
+        var route = RouteDefinition(
+            identity: identity, host: hook.host, path: hook.path, sender: hook.sender, secrets: [], hmac: hook.hmac,
+            events: hook.events, coalesce: hook.coalesce, retry: hook.retry, bodyBytesMax: hook.bodyBytesMax,
+            dedupeWindowSeconds: hook.dedupeWindowSeconds, source: place.description)
+        var reasons: [String] = []
+        if let limit = hook.bodyBytesMax, limit > options.bodyBytesMax {
+            route.bodyBytesMax = options.bodyBytesMax
+            report(
+                place, identity,
+                "spec.maxBody \(Quantity.text(bytes: limit)) is above the server's --max-body "
+                    + "\(Quantity.text(bytes: options.bodyBytesMax)), which counts", .warning)
+        }
+        addSecrets(of: hook, to: &route, placed)
+        if hook.hasFilter {
+            let reason = "spec.filter is not evaluated by this version; remove it"
+            report(placed.place(hook.filterLine), identity, "not ready: \(reason)")
+            reasons.append(reason)
+        }
+        for action in hook.actions { add(action, to: &route, &reasons, placed) }
+        if let reason = reasons.first {
+            route.actions = []
+            route.readiness = .notReady(reason: reason)
+        }
+        if hook.isSuspended { route.readiness = .suspended }
+        claim(route, createdAt: hook.metadata.createdAt, place)
+    }
+
+    private mutating func addSecrets(of hook: HookManifest, to route: inout RouteDefinition, _ placed: PlacedResource) {
+        var unusable: [(reason: String, line: Int)] = []
+        for reference in hook.secrets {
+            let place = placed.place(reference.line)
+            switch secret(reference.name, key: reference.key, of: route.identity, place) {
+            case .found(let value) where value.isEmpty:
+                let name = "Secret/\(route.identity.namespace)/\(reference.name)"
+                unusable.append(("\(quoted(reference.key)) of \(name) is empty", reference.line))
+            case .found(let value):
+                add(value, name: reference.name, key: reference.key, to: &route)
+            case .unusable(let reason):
+                unusable.append((reason, reference.line))
+            }
+        }
+        // While one secret works, another that is missing is a rotation under way, or a slip worth a warning.
+        for trouble in unusable {
+            report(
+                placed.place(trouble.line), route.identity, trouble.reason, route.secrets.isEmpty ? .error : .warning)
+        }
+        if route.secrets.isEmpty {
+            route.readiness = .secretUnusable(reason: unusable.first?.reason ?? "no secret")
+        }
+    }
+
+    private mutating func add(
+        _ action: HookAction, to route: inout RouteDefinition, _ reasons: inout [String], _ placed: PlacedResource
+    ) {
+        switch action {
+        case .reconcile(let target):
+            if let action = reconcile(target, of: route.identity, placed.place(target.line)) {
+                route.actions.appendOnce(action)
+            }
+        case .http(let url, let timeout, let reference):
+            var signing: SecretBytes?
+            if let reference {
+                var trouble = "\(quoted(reference.key)) of the Secret \(quoted(reference.name)) is empty"
+                switch secret(reference.name, key: reference.key, of: route.identity, placed.place(reference.line)) {
+                case .found(let value) where !value.isEmpty: signing = value
+                case .found: break
+                case .unusable(let reason): trouble = reason
+                }
+                if signing == nil {
+                    let reason = "the http action cannot be signed: \(trouble)"
+                    report(placed.place(reference.line), route.identity, "not ready: \(reason)")
+                    reasons.append(reason)
+                }
+            }
+            route.actions.append(.http(url: url, timeoutNanoseconds: timeout, signingSecret: signing))
+        case .exec(let command, let timeout, let line):
+            if !options.allowExec {
+                let reason = "it has an exec action, and exec is off; start the server with --allow-exec to permit it"
+                report(placed.place(line), route.identity, "not ready: \(reason)")
+                reasons.append(reason)
+            }
+            route.actions.append(.exec(command: command, timeoutNanoseconds: timeout))
+        case .log:
+            route.actions.appendOnce(.log)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// RouteCompiler+Receiver: a Flux Receiver to a route (spec/flux.md sections 2, 3 and 5).
+//
+// Own: the path is computed from the Secret; without a Secret or its key there is no path and so no route. Given: another
+// controller computed the path and judged readiness, and both are read from the status. Either way a Receiver with a filter or `*` is
+// not ready in this version: to act unfiltered would trigger what the filter keeps out.
+
+import Delivery
+
+extension RouteCompiler {
+    mutating func add(_ receiver: ReceiverManifest, _ placed: PlacedResource) {
+        let identity = RouteIdentity(
+            cluster: options.cluster, kind: .receiver, namespace: receiver.metadata.namespace,
+            name: receiver.metadata.name)
+        let place = placed.place(receiver.line)
+        guard let sender = Self.sender(receiver.type) else {
+            return refuse(
+                placed.place(receiver.typeLine), identity, "type \(receiver.type) is not supported by this version")
+        }
+        let token: SecretBook.Answer =
+            receiver.secretName.map { secret($0, key: "token", of: identity, placed.place(receiver.secretLine)) }
+            ?? .unusable("spec.secretRef is missing")
+        guard let path = path(of: receiver, identity, token, placed) else { return }
+        var route = RouteDefinition(
+            identity: identity, path: path, sender: sender, secrets: [], events: receiver.events,
+            bodyBytesMax: Self.fluxBodyBytesMax, source: place.description)
+        switch token {
+        case .found(let value) where !value.isEmpty:
+            // Type generic proves nothing: its Secret makes the path, and is not needed again.
+            if sender != .generic { add(value, name: receiver.secretName ?? "", key: "token", to: &route) }
+        case .found:
+            let reason = "the token in Secret/\(identity.namespace)/\(receiver.secretName ?? "") is empty"
+            route.readiness = .secretUnusable(reason: reason)
+            report(placed.place(receiver.secretLine), identity, "\(reason); fill it with: openssl rand -hex 32")
+        case .unusable(let reason):
+            route.readiness = .secretUnusable(reason: reason)
+            report(placed.place(receiver.secretLine), identity, reason)
+        }
+        if let reason = notReady(receiver, identity, placed) { route.readiness = .notReady(reason: reason) }
+        if receiver.isSuspended { route.readiness = .suspended }
+        for target in receiver.targets where target.name != "*" {
+            if let action = reconcile(target, of: identity, placed.place(target.line)) {
+                route.actions.appendOnce(action)
+            }
+        }
+        claim(route, createdAt: receiver.metadata.createdAt, place)
+    }
+
+    /// nil, with the problem reported, when the Receiver cannot be addressed.
+    private mutating func path(
+        of receiver: ReceiverManifest, _ identity: RouteIdentity, _ token: SecretBook.Answer, _ placed: PlacedResource
+    ) -> String? {
+        switch (options.receiverStatus, token) {
+        case (.given, _):
+            if let path = receiver.status.webhookPath { return path }
+            refuse(
+                placed.place(receiver.line), identity,
+                "status.webhookPath is missing; with --receiver-status given the controller that owns the Receiver "
+                    + "writes it (or use --receiver-status own)")
+        case (.own, .found(let value)):
+            return WebhookPath.flux(token: value.bytes, name: identity.name, namespace: identity.namespace)
+        case (.own, .unusable(let reason)):
+            refuse(placed.place(receiver.secretLine), identity, "\(reason); without it the path cannot be computed")
+        }
+        return nil
+    }
+
+    /// Why the Receiver must answer 503 although it is not suspended; nil when it may act.
+    private mutating func notReady(
+        _ receiver: ReceiverManifest, _ identity: RouteIdentity, _ placed: PlacedResource
+    ) -> String? {
+        var reason: (text: String, line: Int)?
+        if receiver.hasFilter {
+            reason = ("spec.resourceFilter is not evaluated by this version", receiver.filterLine)
+        } else if let target = receiver.targets.first(where: \.hasFilter) {
+            reason = ("the filter of \(target.kind)/\(target.name) is not evaluated by this version", target.line)
+        } else if let target = receiver.targets.first(where: { $0.name == "*" }) {
+            reason = ("the name * of \(target.kind) is not evaluated by this version", target.line)
+        }
+        if let reason {
+            let text = "\(reason.text); remove it, or leave this Receiver to its present controller"
+            report(placed.place(reason.line), identity, "not ready: \(text)")
+            return text
+        }
+        guard options.receiverStatus == .given else { return nil }
+        // fluxcd/pkg runtime/conditions IsReady.
+        let conditions = receiver.status.conditions
+        if conditions["Stalled"] == "True" { return "its condition Stalled is True" }
+        if conditions["Reconciling"] == "True" { return "its condition Reconciling is True" }
+        if conditions["Ready"] != "True" { return "its condition Ready is \(conditions["Ready"] ?? "missing")" }
+        return nil
+    }
+
+    private static func sender(_ type: String) -> SenderType? {
+        switch type {
+        case "generic": .generic
+        case "generic-hmac": .genericHMAC
+        case "github": .github
+        case "gitlab": .gitlab
+        default: nil
+        }
+    }
+}

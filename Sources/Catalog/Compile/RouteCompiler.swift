@@ -1,0 +1,151 @@
+// RouteCompiler: resources to routes. Pure: the same resources and options give the same routes and problems, in the same order.
+
+import Delivery
+
+/// A resource and the file it stands in.
+struct PlacedResource: Sendable {
+    let resource: ManifestResource
+    let file: String
+
+    func place(_ line: Int) -> SourcePlace { SourcePlace(file: file, line: line) }
+}
+
+struct RouteCompiler {
+    let options: CatalogOptions
+    private let secrets: SecretBook
+    private var claims: [PathClaim] = []
+    private var unserved: [UnservedReceiver] = []
+    private var problems: [CatalogProblem] = []
+    private var secretPlaces: [RouteIdentity: [String]] = [:]
+    /// Secret keys whose doubtful value was reported: once is enough for all receivers that use it.
+    private var doubted: Set<String> = []
+
+    /// spec/flux.md section 3: 3 MiB, and a body of exactly that passes.
+    static let fluxBodyBytesMax = 3 << 20
+
+    struct Result {
+        var routes: [RouteDefinition]
+        var unserved: [UnservedReceiver]
+        var problems: [CatalogProblem]
+        var secretPlaces: [RouteIdentity: [String]]
+    }
+
+    /// `resources` in the order of the files, each resource once.
+    static func compile(_ resources: [PlacedResource], options: CatalogOptions) -> Result {
+        let secrets = resources.lazy.compactMap { placed -> SecretManifest? in
+            if case .secret(let secret) = placed.resource { secret } else { nil }
+        }
+        var compiler = RouteCompiler(options: options, secrets: SecretBook(secrets))
+        for placed in resources {
+            guard compiler.isWatched(placed.resource.key.namespace) else { continue }
+            switch placed.resource {
+            case .receiver(let receiver): compiler.add(receiver, placed)
+            case .hook(let hook): compiler.add(hook, placed)
+            case .secret: break
+            }
+        }
+        return compiler.settled()
+    }
+
+    private init(options: CatalogOptions, secrets: SecretBook) {
+        self.options = options
+        self.secrets = secrets
+    }
+
+    private func isWatched(_ namespace: String) -> Bool {
+        options.watchNamespaces.isEmpty || options.watchNamespaces.contains(namespace)
+    }
+
+    private func settled() -> Result {
+        let settled = PathClaims(claims)
+        var result = Result(
+            routes: settled.owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces)
+        for lost in settled.lost {
+            let winner = lost.winner.route.identity
+            let host = lost.loser.route.host.map { " on host \($0)" } ?? ""
+            let reason =
+                "the path \(WebhookPath.redacted(lost.loser.route.path))\(host) is already claimed by \(winner) at "
+                + "\(lost.winner.place); " + Self.remedy(lost.loser.route.identity.kind)
+            result.unserved.append(
+                UnservedReceiver(identity: lost.loser.route.identity, place: lost.loser.place, reason: reason))
+            result.problems.append(
+                CatalogProblem(
+                    place: lost.loser.place, severity: .error, scope: .route,
+                    message: "\(lost.loser.route.identity): \(reason)"))
+        }
+        return result
+    }
+
+    private static func remedy(_ kind: ReceiverKind) -> String {
+        kind == .hook ? "give one of them another spec.path" : "give one of them another token or name"
+    }
+
+    // - what both kinds of receivers need
+
+    mutating func report(
+        _ place: SourcePlace, _ identity: RouteIdentity, _ message: String,
+        _ severity: CatalogProblem.Severity = .error
+    ) {
+        problems.append(
+            CatalogProblem(place: place, severity: severity, scope: .route, message: "\(identity): \(message)"))
+    }
+
+    /// A receiver without a route.
+    mutating func refuse(_ place: SourcePlace, _ identity: RouteIdentity, _ reason: String) {
+        report(place, identity, reason)
+        unserved.append(UnservedReceiver(identity: identity, place: place, reason: reason))
+    }
+
+    /// Adds a secret, once, and remembers where it stands.
+    mutating func add(_ secret: SecretBytes, name: String, key: String, to route: inout RouteDefinition) {
+        guard !route.secrets.contains(secret) else { return }
+        route.secrets.append(secret)
+        secretPlaces[route.identity, default: []].append(
+            "key \(quoted(key)) of Secret/\(route.identity.namespace)/\(name)")
+    }
+
+    mutating func claim(_ route: RouteDefinition, createdAt: Int?, _ place: SourcePlace) {
+        claims.append(PathClaim(route: route, createdAt: createdAt, place: place))
+    }
+
+    mutating func secret(
+        _ name: String, key: String, of identity: RouteIdentity, _ place: SourcePlace
+    ) -> SecretBook.Answer {
+        let answer = secrets.value(namespace: identity.namespace, name: name, key: key)
+        if case .found(let value) = answer, !value.isEmpty, let doubt = SecretBook.doubt(about: value),
+            doubted.insert("\(identity.namespace)/\(name)/\(key)").inserted
+        {
+            report(place, identity, "\(quoted(key)) of Secret/\(identity.namespace)/\(name) \(doubt)", .warning)
+        }
+        return answer
+    }
+
+    /// The reconcile action for a target; nil, with the problem reported, when it must not be acted on.
+    mutating func reconcile(
+        _ target: ReceiverTarget, of identity: RouteIdentity, _ place: SourcePlace
+    ) -> Action? {
+        let namespace = target.namespace ?? identity.namespace
+        let name = "\(target.kind)/\(namespace)/\(target.name)"
+        if options.noCrossNamespaceRefs, namespace != identity.namespace {
+            report(
+                place, identity,
+                "\(name) is left out: --no-cross-namespace-refs forbids targets outside of the own namespace")
+            return nil
+        }
+        if target.apiVersion == nil, !ReceiverManifest.hasDefaultVersion(target.kind) {
+            report(place, identity, "\(name) is left out: this kind needs an explicit apiVersion")
+            return nil
+        }
+        return .reconcile(
+            TargetReference(
+                cluster: options.cluster, apiVersion: target.apiVersion, kind: target.kind, namespace: namespace,
+                name: target.name))
+    }
+}
+
+extension Array where Element == Action {
+    /// Appends `action` unless it is there already: a target that is listed twice is acted on once.
+    mutating func appendOnce(_ action: Action) {
+        if !contains(action) { append(action) }
+    }
+}

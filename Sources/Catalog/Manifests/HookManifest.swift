@@ -1,0 +1,271 @@
+// HookManifest: Grapnel's own receiver (`grapnel.dev/v1alpha1`, kind `Hook`), checked field by field.
+//
+// Three kinds of trouble are kept apart: what is wrong (the document is refused), what a later version will do
+// (`unsupported`: the document is right and has no route), and what is not evaluated yet (`filter`: a route that answers 503).
+
+import Delivery
+
+/// One key of one Secret in the Hook's own namespace.
+struct SecretReference: Equatable, Sendable {
+    let name: String
+    let key: String
+    let line: Int
+}
+
+/// An action as it is written, with its secret still to be looked up.
+enum HookAction: Sendable {
+    case reconcile(ReceiverTarget)
+    case http(url: String, timeoutNanoseconds: UInt64, signing: SecretReference?)
+    case exec(command: [String], timeoutNanoseconds: UInt64, line: Int)
+    case log
+}
+
+struct HookManifest: Sendable {
+    let metadata: ObjectMetadata
+    let line: Int
+    let sender: SenderType
+    let host: String?
+    let path: String
+    let pathLine: Int
+    let events: [String]
+    let secrets: [SecretReference]
+    let secretsLine: Int
+    let hmac: HMACScheme?
+    let hasFilter: Bool
+    let filterLine: Int
+    let actions: [HookAction]
+    let coalesce: Coalesce?
+    let retry: RetryPolicy
+    let bodyBytesMax: Int?
+    let dedupeWindowSeconds: UInt32?
+    let isSuspended: Bool
+    /// What only a later version can do; not empty means: no route.
+    let unsupported: [YAMLFinding]
+
+    static let supportedTypes = ["github", "gitlab", "hmac"]
+    /// Types of the manifest's language that this version has no verifier for.
+    static let laterTypes =
+        ReceiverManifest.types.filter { !supportedTypes.contains($0) }
+        + ["gitea", "forgejo", "standard-webhooks", "jfrog", "docker-registry", "azure-devops", "token", "basic"]
+
+    private static let pathBytesMax = 1_024
+    private static let secretsMax = 16
+    private static let eventsMax = 100
+    private static let second: UInt64 = 1_000_000_000
+    private static let dedupeWindowSecondsMax = 7 * 86_400
+
+    /// nil, with errors noted, when the document is wrong.
+    init?(_ fields: inout YAMLFields, metadata: ObjectMetadata) {
+        let findings = fields.findings
+        let errorsBefore = findings.errors.count
+        guard var spec = fields.map("spec", required: true) else { return nil }
+        var unsupported: [YAMLFinding] = []
+        let sender = Self.sender(&spec, &unsupported)
+        self.host = Self.host(&spec)
+        self.path = Self.path(&spec) ?? "/hooks/\(metadata.namespace)/\(metadata.name)"
+        self.pathLine = spec.line(of: "path")
+        let events = spec.texts("events") ?? []
+        if events.count > Self.eventsMax {
+            findings.error(spec.line(of: "events"), "spec.events has more than \(Self.eventsMax) entries")
+        }
+        for event in events where event.value.isEmpty || event.value.utf8.count > 256 {
+            findings.error(event.line, "\(event.path) must be an event's name of 1 to 256 bytes")
+        }
+        self.events = events.map(\.value)
+        let references = spec.list("secretRefs", required: true) ?? []
+        self.secrets = references.compactMap { Self.reference($0, findings) }
+        self.secretsLine = spec.line(of: "secretRefs")
+        if spec.has("secretRefs"), references.isEmpty {
+            findings.error(secretsLine, "spec.secretRefs is empty: without a secret nothing can be verified")
+        } else if references.count > Self.secretsMax {
+            findings.error(secretsLine, "spec.secretRefs has more than \(Self.secretsMax) entries")
+        }
+        self.hmac = Self.hmac(&spec, sender: sender)
+        self.hasFilter = !(spec.text("filter")?.value ?? "").isEmpty
+        self.filterLine = spec.line(of: "filter")
+        self.actions = HookActions.read(&spec, &unsupported)
+        self.coalesce = Self.coalesce(&spec)
+        self.retry = Self.retry(&spec)
+        self.bodyBytesMax = spec.size("maxBody", in: 1...(1 << 30))
+        self.dedupeWindowSeconds = Self.dedupeWindow(&spec)
+        self.isSuspended = spec.boolean("suspend") ?? false
+        _ = fields.node("status")
+        spec.finish()
+        fields.finish()
+        guard findings.errors.count == errorsBefore, sender != nil || !unsupported.isEmpty else { return nil }
+        self.sender = sender ?? .hmac
+        self.metadata = metadata
+        self.line = fields.line
+        self.unsupported = unsupported
+    }
+
+    private static func sender(_ spec: inout YAMLFields, _ unsupported: inout [YAMLFinding]) -> SenderType? {
+        guard let type = spec.text("type", required: true) else { return nil }
+        switch type.value {
+        case "github": return .github
+        case "gitlab": return .gitlab
+        case "hmac": return .hmac
+        case let later where laterTypes.contains(later):
+            unsupported.append(
+                YAMLFinding(
+                    line: type.line,
+                    message: "type \(later) is not supported by this version for a Hook; supported types: "
+                        + supportedTypes.joined(separator: ", ")))
+        default:
+            spec.findings.error(
+                type.line,
+                "\(type.path) \(quoted(type.value)) is unknown; known types: "
+                    + supportedTypes.joined(separator: ", ")
+                    + NearestName.hint(type.value, among: supportedTypes + laterTypes))
+        }
+        return nil
+    }
+
+    private static func host(_ spec: inout YAMLFields) -> String? {
+        guard let host = spec.text("host") else { return nil }
+        let lower = host.value.lowercased()
+        if KubernetesName.isSubdomain(lower) { return lower }
+        spec.findings.error(
+            host.line,
+            "\(host.path) \(quoted(host.value)) must be a host name alone, without scheme, port or path")
+        return nil
+    }
+
+    /// RFC 3986 section 3.3, no dot segments and no empty ones, since request paths are compared byte for byte.
+    private static func path(_ spec: inout YAMLFields) -> String? {
+        guard let path = spec.text("path") else { return nil }
+        if let trouble = troubleWith(path: path.value) {
+            spec.findings.error(path.line, "\(path.path) \(trouble)")
+            return nil
+        }
+        return path.value
+    }
+
+    static func troubleWith(path: String) -> String? {
+        guard path.hasPrefix("/") else { return "must begin with /" }
+        guard path.utf8.count <= pathBytesMax else { return "is longer than \(pathBytesMax) bytes" }
+        if path.utf8.contains(UInt8(ascii: "?")) || path.utf8.contains(UInt8(ascii: "#")) {
+            return "must be a path alone, without a query or fragment"
+        }
+        let allowed = Array("-._~!$&'()*+,;=:@/%".utf8)
+        let isAllowed = { (byte: UInt8) in
+            allowed.contains(byte) || (0x30...0x39).contains(byte) || (0x61...0x7a).contains(byte | 0x20)
+        }
+        guard path.utf8.allSatisfy(isAllowed) else {
+            return "has a character that cannot stand in a request's path; percent-encode it"
+        }
+        let segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        if segments.dropLast().contains("") { return "must not contain //" }
+        if segments.contains(".") || segments.contains("..") { return "must not contain . or .. as a segment" }
+        for encoded in path.split(separator: "%", omittingEmptySubsequences: false).dropFirst() {
+            let digits = encoded.prefix(2)
+            guard digits.count == 2, digits.allSatisfy(\.isHexDigit) else { return "has a % that encodes nothing" }
+        }
+        return nil
+    }
+
+    /// `{name, key}`; the key is `token` unless said otherwise.
+    static func reference(_ item: Placed<YAMLNode>, _ findings: YAMLFindings) -> SecretReference? {
+        guard var fields = YAMLFields(item.value, path: item.path, findings: findings) else { return nil }
+        let name = fields.text("name", required: true)
+        let key = fields.text("key")
+        fields.finish()
+        if let name, !KubernetesName.isSubdomain(name.value) {
+            findings.error(name.line, "\(name.path) \(quoted(name.value)) is no Secret's name")
+            return nil
+        }
+        if let key, !KubernetesName.isSecretKey(key.value) {
+            findings.error(key.line, "\(key.path) \(quoted(key.value)) is no key of a Secret")
+            return nil
+        }
+        return name.map { SecretReference(name: $0.value, key: key?.value ?? "token", line: item.line) }
+    }
+
+    private static func hmac(_ spec: inout YAMLFields, sender: SenderType?) -> HMACScheme? {
+        guard let place = spec.node("hmac") else { return sender == .hmac ? HMACScheme() : nil }
+        guard var fields = YAMLFields(place.value, path: place.path, findings: spec.findings) else { return nil }
+        var scheme = HMACScheme()
+        if let header = fields.text("header") {
+            if isToken(header.value) {
+                scheme.header = header.value.lowercased()
+            } else {
+                spec.findings.error(header.line, "\(header.path) must be a header field's name, such as X-Signature")
+            }
+        }
+        if let algorithm = choice(fields.text("algorithm"), ["sha256", "sha512"], spec.findings) {
+            scheme.algorithm = HMACScheme.Algorithm(rawValue: algorithm) ?? .sha256
+        }
+        if let encoding = choice(fields.text("encoding"), ["hex", "base64"], spec.findings) {
+            scheme.encoding = HMACScheme.Encoding(rawValue: encoding) ?? .hex
+        }
+        if let prefix = fields.text("prefix") {
+            if prefix.value.utf8.count <= 64, prefix.value.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
+                scheme.prefix = prefix.value
+            } else {
+                spec.findings.error(prefix.line, "\(prefix.path) must be at most 64 visible ASCII characters")
+            }
+        }
+        fields.finish()
+        if let sender, sender != .hmac {
+            spec.findings.error(place.line, "spec.hmac is for type hmac only, not for type \(sender.name)")
+        }
+        return scheme
+    }
+
+    private static func coalesce(_ spec: inout YAMLFields) -> Coalesce? {
+        guard var fields = spec.map("coalesce") else { return nil }
+        let by = choice(fields.text("by", required: true), ["none", "target", "ref"], spec.findings)
+        let window = fields.duration("window", in: 0...(3_600 * second))
+        fields.finish()
+        return by.flatMap(Coalesce.Key.init).map { Coalesce(by: $0, windowNanoseconds: window ?? 0) }
+    }
+
+    private static func retry(_ spec: inout YAMLFields) -> RetryPolicy {
+        var policy = RetryPolicy()
+        guard var fields = spec.map("retry") else { return policy }
+        policy.attempts = fields.integer("attempts", in: 1...1_000) ?? policy.attempts
+        let millisecond: UInt64 = 1_000_000
+        policy.backoffNanoseconds =
+            fields.duration("backoff", in: millisecond...(3_600 * second)) ?? policy.backoffNanoseconds
+        policy.maxBackoffNanoseconds =
+            fields.duration("maxBackoff", in: millisecond...(86_400 * second))
+            ?? max(policy.maxBackoffNanoseconds, policy.backoffNanoseconds)
+        policy.maxAgeNanoseconds =
+            fields.duration("maxAge", in: second...(30 * 86_400 * second)) ?? policy.maxAgeNanoseconds
+        if policy.backoffNanoseconds > policy.maxBackoffNanoseconds {
+            spec.findings.error(fields.line(of: "maxBackoff"), "spec.retry.maxBackoff is below spec.retry.backoff")
+        }
+        fields.finish()
+        return policy
+    }
+
+    /// `dedupeWindow: 10m` or `dedupeWindowSeconds: 600`; 0 turns deduplication off.
+    private static func dedupeWindow(_ spec: inout YAMLFields) -> UInt32? {
+        let seconds = spec.integer("dedupeWindowSeconds", in: 0...dedupeWindowSecondsMax)
+        let duration = spec.duration("dedupeWindow", in: 0...(UInt64(dedupeWindowSecondsMax) * second))
+        if spec.has("dedupeWindow"), spec.has("dedupeWindowSeconds") {
+            spec.findings.error(
+                spec.line(of: "dedupeWindowSeconds"),
+                "spec.dedupeWindow and spec.dedupeWindowSeconds exclude each other")
+        }
+        // A part of a second counts as a whole one: a window that was asked for is never turned off by rounding.
+        return seconds.map(UInt32.init) ?? duration.map { UInt32(($0 + second - 1) / second) }
+    }
+
+    static func choice(_ text: Placed<String>?, _ known: [String], _ findings: YAMLFindings) -> String? {
+        guard let text else { return nil }
+        if known.contains(text.value) { return text.value }
+        findings.error(
+            text.line, "\(text.path) must be \(known.joined(separator: ", ")), found \(quoted(text.value))")
+        return nil
+    }
+
+    /// RFC 9110 section 5.6.2.
+    private static func isToken(_ text: String) -> Bool {
+        let symbols = Array("!#$%&'*+-.^_`|~".utf8)
+        return (1...128).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                symbols.contains($0) || (0x30...0x39).contains($0) || (0x61...0x7a).contains($0 | 0x20)
+            }
+    }
+}

@@ -1,0 +1,98 @@
+// URLCommand: `grapnel url KIND/NAME`: what to enter at the sender.
+//
+// The path of a Flux Receiver is shown in full, as `kubectl get receiver` shows it; the secret's value only with --reveal.
+
+import ArgumentParser
+import Catalog
+import Delivery
+
+struct URLCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "url", abstract: "Print what to enter at the sender: URL, content type, secret, events.")
+
+    @Argument(help: ArgumentHelp("The receiver: Receiver/NAME or Hook/NAME.", valueName: "kind/name"))
+    var receiver: String
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Its namespace (default: default).", valueName: "ns"))
+    var namespace: String?
+    @Flag(help: "Show the secret's value.")
+    var reveal = false
+    @OptionGroup var options: ServeOptions
+
+    func run() throws {
+        let lookup = try RouteLookup(receiver, namespace: namespace)
+        let settings = try options.load().settings
+        guard let base = settings.externalURL else {
+            throw CommandFailure(
+                .wrongInput, "--external-url: not set, so the URL is not known; add --external-url https://HOST")
+        }
+        let catalog = ManifestCatalog(options: settings.catalogOptions)
+        let snapshot = catalog.load()
+        let route = try lookup.route(in: snapshot)
+        let places = snapshot.secretPlaces[route.identity] ?? []
+        print(Terminal.table(SenderForm.rows(route, secretPlaces: places, base: base, reveal: reveal)))
+    }
+}
+
+/// The fields of a sender's webhook form.
+enum SenderForm {
+    static func rows(
+        _ route: RouteDefinition, secretPlaces: [String], base: String, reveal: Bool
+    ) -> [[String]] {
+        var rows = [["URL", url(route, base)]]
+        rows += proof(route)
+        rows += zip(secretPlaces, route.secrets).map { ["Secret", shown($1, at: $0, reveal)] }
+        rows.append(["Events", events(route)])
+        if route.readiness != .ready { rows.append(["Ready", route.readiness.summary]) }
+        rows.append(["Defined at", route.source])
+        return rows
+    }
+
+    /// The route's host takes the place of the base's, when it has one.
+    private static func url(_ route: RouteDefinition, _ base: String) -> String {
+        guard let host = route.host, let parsed = try? HTTPURL(base + "/") else { return base + route.path }
+        let scheme = parsed.isSecure ? "https" : "http"
+        let isOwnPort = parsed.port == (parsed.isSecure ? 443 : 80)
+        let path = parsed.target.dropLast()
+        return "\(scheme)://\(host)\(isOwnPort ? "" : ":\(parsed.port)")\(path)\(route.path)"
+    }
+
+    private static func proof(_ route: RouteDefinition) -> [[String]] {
+        switch route.sender {
+        case .github:
+            [
+                ["Content type", "application/json"],
+                ["Proof", "X-Hub-Signature-256, made by the sender from the secret"],
+            ]
+        case .gitlab:
+            [["Content type", "application/json"], ["Proof", "X-Gitlab-Token (the form's field \"Secret token\")"]]
+        case .genericHMAC:
+            [["Content type", "any"], ["Proof", "X-Signature: sha256=HEX, the HMAC of the body with the secret"]]
+        case .hmac:
+            [
+                ["Content type", "any"],
+                [
+                    "Proof",
+                    route.hmac.map {
+                        "\($0.header): \($0.prefix)\($0.encoding == .hex ? "HEX" : "BASE64"), the HMAC-"
+                            + "\($0.algorithm == .sha256 ? "SHA256" : "SHA512") of the body with the secret"
+                    } ?? "the HMAC of the body with the secret",
+                ],
+            ]
+        case .generic:
+            [["Content type", "any"], ["Proof", "none but the URL itself: keep it secret"]]
+        }
+    }
+
+    private static func shown(_ secret: SecretBytes, at place: String, _ reveal: Bool) -> String {
+        guard reveal else { return "\(place) (shown with --reveal)" }
+        return String(validating: secret.bytes, as: UTF8.self) ?? "\(place): \(secret.bytes.count) bytes, not text"
+    }
+
+    private static func events(_ route: RouteDefinition) -> String {
+        switch route.sender {
+        case .generic, .genericHMAC: "all (this type does not look at them)"
+        case .github, .gitlab, .hmac:
+            route.events.isEmpty ? "all that the sender offers are accepted" : route.events.joined(separator: ", ")
+        }
+    }
+}

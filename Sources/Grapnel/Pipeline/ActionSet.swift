@@ -1,0 +1,65 @@
+// ActionSet: the runners of all actions, made from the settings.
+
+internal import CCrypto
+internal import Delivery
+internal import Foundation
+internal import Kubernetes
+internal import Logging
+internal import Trigger
+
+/// What carries out actions. `exec` is absent unless it is allowed.
+struct ActionSet: Sendable {
+    let runners: ActionRunners
+    private let kubernetes: KubernetesClient?
+    private let http: HTTPAction
+
+    init(_ settings: ServerSettings, _ logger: Logger) throws(CommandFailure) {
+        var client: KubernetesClient?
+        if settings.kubernetes == .kubeconfig {
+            do {
+                let kubeconfig = try Kubeconfig.load(path: settings.kubeconfig ?? "")
+                client = try KubernetesClient(kubeconfig, settings: .init(version: Version.number), logger: logger)
+            } catch {
+                throw .input("\(error)")
+            }
+        }
+        kubernetes = client
+        do {
+            http = try HTTPAction(
+                settings: OutboundSettings(
+                    proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
+                    userAgent: "grapnel/\(Version.number)"),
+                hmacSHA256: Self.hmacSHA256)
+        } catch {
+            throw .input("\(error)")
+        }
+        let api = client
+        runners = ActionRunners(
+            reconcile: api.map { api in ReconcileAction(client: { cluster in cluster == "local" ? api : nil }) }, http: http,
+            exec: settings.allowExec ? ExecAction(directory: FileManager.default.currentDirectoryPath, logger: logger) : nil, log: LogAction(logger: logger))
+    }
+
+    func shutdown() async {
+        await http.shutdown()
+        await kubernetes?.shutdown()
+    }
+
+    static let decodeEvent: EventDecoder = { payload in
+        unsafe payload.body.withUnsafeBytes { body in
+            unsafe Delivery.decodeEvent(
+                sender: payload.sender, eventKind: payload.eventKind.isEmpty ? nil : payload.eventKind,
+                contentType: payload.contentType, body: body)
+        }
+    }
+
+    private static let hmacSHA256: @Sendable ([UInt8], [UInt8]) -> [UInt8] = { key, message in
+        var states = [UInt64](repeating: 0, count: cc_hmac_key_bytes() / 8 + 1)
+        var digest = [UInt8](repeating: 0, count: 32)
+        unsafe states.withUnsafeMutableBytes { states in
+            unsafe cc_hmac_key_prepare(states.baseAddress!, key, key.count)
+            unsafe cc_hmac(states.baseAddress!, Int32(CC_SHA256), message, message.count, &digest)
+            unsafe states.initializeMemory(as: UInt8.self, repeating: 0)
+        }
+        return digest
+    }
+}

@@ -1,0 +1,94 @@
+// DispatcherLink: the journal as the dispatcher sees it, and the dispatcher's words in the journal's.
+
+internal import Delivery
+internal import HTTP
+internal import Journal
+internal import Trigger
+
+/// Plans and outcomes go to the mailbox, payloads come from the segments.
+final class DispatcherLink: DeliveryLog {
+    private let mailbox: HousekeepingMailbox
+    private let reader: JournalReader
+
+    init(mailbox: HousekeepingMailbox, reader: JournalReader) {
+        self.mailbox = mailbox
+        self.reader = reader
+    }
+
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry]) {
+        mailbox.post(
+            .plan(
+                sequence: sequence,
+                entries: entries.map { PlanEntry(actionKind: $0.actionKind, target: $0.target) }))
+    }
+
+    func recordOutcomes(_ outcomes: [Trigger.OutcomeEntry]) {
+        mailbox.post(
+            .outcomes(
+                outcomes.map { entry in
+                    Journal.OutcomeEntry(
+                        sequence: entry.sequence, planIndex: entry.planIndex,
+                        outcome: Outcome(rawValue: entry.code.rawValue) ?? .failed, detail: entry.detail, reason: entry.reason)
+                }))
+    }
+
+    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload? {
+        let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
+        guard let record = try? reader.read(place, expecting: sequence) else { return nil }
+        return DeliveryPayload(record)
+    }
+}
+
+extension QueuedDelivery {
+    /// nil when the record is no delivery, or of a kind that this version does not know.
+    init?(_ record: StoredRecord, at location: RecordLocation) {
+        guard record.header.type == .delivery, let kind = ReceiverKind(rawValue: record.header.receiverKind) else { return nil }
+        self.init(
+            sequence: record.header.sequence, receivedNanoseconds: record.header.timeUnixNanoseconds,
+            route: RouteIdentity(cluster: record.cluster, kind: kind, namespace: record.namespace, name: record.name),
+            location: DeliveryLocation(segment: location.segment, offset: location.offset, length: location.length))
+    }
+}
+
+extension RecoveredDelivery {
+    init?(_ owed: OwedDelivery) {
+        guard let kind = ReceiverKind(rawValue: owed.receiverKind) else { return nil }
+        let delivery = QueuedDelivery(
+            sequence: owed.sequence, receivedNanoseconds: owed.receivedAtUnixNanoseconds,
+            route: RouteIdentity(cluster: owed.cluster, kind: kind, namespace: owed.namespace, name: owed.name),
+            location: DeliveryLocation(
+                segment: owed.location.segment, offset: owed.location.offset, length: owed.location.length))
+        let outcomes = owed.progress.map { progress in
+            Trigger.OutcomeEntry(
+                sequence: owed.sequence, planIndex: progress.planIndex,
+                code: progress.outcome.flatMap { OutcomeCode(rawValue: $0.rawValue) } ?? .failed,
+                detail: progress.outcome == nil ? progress.attempts : 0, reason: progress.reason)
+        }
+        self.init(
+            delivery: delivery,
+            plan: owed.plan?.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: outcomes)
+    }
+}
+
+extension DeliveryPayload {
+    /// What an action may know of a delivery. The head was accepted when it was received; its credentials are overwritten.
+    init?(_ record: StoredRecord) {
+        guard let sender = SenderType(rawValue: record.header.senderType) else { return nil }
+        let fields = Self.fields(record.head)
+        self.init(
+            sender: sender, deliveryID: record.deliveryID, eventKind: record.eventName,
+            contentType: fields.first { $0.name.lowercased() == "content-type" }?.value ?? "", headers: fields,
+            body: Array(record.body))
+    }
+
+    /// The field lines of a stored head.
+    private static func fields(_ head: ArraySlice<UInt8>) -> [Field] {
+        var fields: [Field] = []
+        for line in String(decoding: head, as: UTF8.self).split(separator: "\r\n").dropFirst() {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+            fields.append(Field(name: String(line[..<colon]), value: String(value)))
+        }
+        return fields
+    }
+}

@@ -1,0 +1,293 @@
+// Pipeline: the one file that knows the order of the stages.
+//
+//   Listeners -> DeliveryLoop x N -> JournalDesk (inline, or JournalThread behind lanes) -> HintChannel -> Handoff -> Dispatcher
+//        ^                                ^                                                                    |
+//   RouteTable <- ManifestCatalog         +------------------ HousekeepingMailbox <- DispatcherLink <----------+
+//
+// Start: journal first (what is owed, the dedupe index), then the catalog, then the dispatcher with what is owed, then the loops.
+// Stop: readiness fails, loops drain, running actions get the rest of the grace, the journal takes what they said and is closed.
+
+internal import HTTP
+internal import NIOHTTP1
+internal import CCrypto
+internal import CLinuxIO
+internal import Catalog
+internal import Delivery
+internal import EventLoop
+internal import Foundation
+internal import Journal
+internal import Kubernetes
+internal import Logging
+internal import Ring
+internal import Synchronization
+internal import Trigger
+
+/// A running server. Made, run and stopped on the main thread.
+final class Pipeline: Sendable {
+    private let settings: ServerSettings
+    private let logger: Logger
+    private let catalog: ManifestCatalog
+    private let readiness = Readiness()
+    private let routes: CurrentRoutes
+    private let tableGeneration = Atomic<UInt64>(1)
+    private let desk: JournalDesk
+    private let journalThread: JournalThread
+    private let lanes: [JournalLane]
+    private let loops: [LoopControl]
+    private let budget: MemoryBudget
+    private let dispatcher: Dispatcher
+    private let handoff: Handoff
+    private let actions: ActionSet
+    private let ports: [Int]
+    private let isInline: Bool
+    private let journalRefusal: @Sendable () -> String?
+
+    /// Opens everything and starts all threads. What fails says so with its remedy.
+    init(_ settings: ServerSettings, logger: Logger) throws(CommandFailure) {
+        self.settings = settings
+        self.logger = logger
+        _ = cl_raise_open_files()
+        let loopCount = settings.loopCount
+        let listeners = try Listeners.open(settings.listen, loops: loopCount)
+        ports = listeners[0].map { Int(cl_local_port($0)) }
+
+        let (writer, report) = try Self.openJournal(settings, logger)
+        let wakeup = cl_eventfd()
+        guard wakeup >= 0 else { throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).") }
+        let mailbox = HousekeepingMailbox()
+        let hints = HintChannel(capacity: 1 << 16) { _ = cl_eventfd_signal(wakeup) }
+        let desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints)
+        self.desk = desk
+        guard let thread = JournalThread(desk: desk) else {
+            throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
+        }
+        journalThread = thread
+        let accepting = desk
+        journalRefusal = { accepting.isAcceptingFlag.load(ordering: .relaxed) ? nil : "a write or sync failed, or the disk is full" }
+
+        catalog = ManifestCatalog(options: settings.catalogOptions)
+        let snapshot = settings.catalogSource == .cluster ? catalog.snapshot : catalog.load()
+        Self.report(snapshot, logger)
+        let table = Self.compile(snapshot, settings, generation: 0)
+        routes = CurrentRoutes(table)
+        let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
+        readiness.update { $0.catalogProblems = problems }
+
+        actions = try ActionSet(settings, logger)
+        let reader = writer.reader
+        dispatcher = Dispatcher(
+            log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
+            decodeEvent: ActionSet.decodeEvent, logger: logger)
+        handoff = Handoff(
+            hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
+            durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
+
+        budget = MemoryBudget(limit: settings.bodyMemoryBytesMax)
+        var controls: [LoopControl] = []
+        var lanes: [JournalLane] = []
+        let loopSettings = settings.loopSettings(loopCount: loopCount)
+        for index in 0..<loopCount {
+            guard let control = LoopControl(index: index, table: table) else {
+                throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
+            }
+            let lane = JournalLane(capacity: loopSettings.connectionsMax, thread: thread) { control.wake() }
+            thread.add(lane)
+            controls.append(control)
+            lanes.append(lane)
+        }
+        loops = controls
+        self.lanes = lanes
+        isInline = loopCount == 1
+
+        // What the last run owed, before anything new.
+        dispatcher.replay(report.owed.compactMap { RecoveredDelivery($0) })
+        handoff.start()
+        if !isInline { thread.start() }
+        for index in 0..<loopCount {
+            startLoop(controls[index], lanes[index], loopSettings, listeners[index])
+        }
+    }
+
+    // - Parts
+
+    private static func openJournal(
+        _ settings: ServerSettings, _ logger: Logger
+    ) throws(CommandFailure) -> (JournalWriter, RecoveryReport) {
+        let started = cl_now_monotonic()
+        do {
+            let options = JournalOptions(
+                directory: settings.dataDirectory, maxBytes: UInt64(settings.journalBytesMax), maxAgeSeconds: settings.journalAgeNanosecondsMax / 1_000_000_000,
+                durability: Durability(settings.durability),
+                recordBytesMax: settings.bodyBytesMax + settings.requestLimits.headBytesMax + 4096,
+                namespaceShare: Double(settings.journalNamespacePercent) / 100)
+            let (writer, report) = unsafe try JournalWriter.open(
+                options: options, checksum: { unsafe cc_crc32($0, $1, $2) }, now: cl_now_realtime())
+            logger.info(
+                "journal opened",
+                metadata: [
+                    "segments": "\(report.segmentCount)", "records": "\(report.recordCount)", "owed": "\(report.owed.count)",
+                    "torn_bytes": "\(report.tornBytes)", "duration_ms": "\((cl_now_monotonic() - started) / 1_000_000)",
+                ])
+            for damage in report.damage {
+                logger.error(
+                    "journal damage: what stood there is lost; see `grapnel journal verify`",
+                    metadata: ["damage": "\(damage)"])
+            }
+            return (writer, report)
+        } catch {
+            throw .environment(error.message(dataDirectory: settings.dataDirectory))
+        }
+    }
+
+    private static func compile(_ snapshot: CatalogSnapshot, _ settings: ServerSettings, generation: UInt64) -> RouteTable {
+        let definitions = snapshot.routes.map { route in
+            var route = route
+            route.dedupeWindowSeconds = route.dedupeWindowSeconds ?? settings.dedupeWindowSeconds
+            return route
+        }
+        return RouteTable(definitions, bodyBytesMax: settings.bodyBytesMax, generation: generation)
+    }
+
+    private static func report(_ snapshot: CatalogSnapshot, _ logger: Logger) {
+        for problem in snapshot.problems {
+            let fields: Logger.Metadata = ["place": "\(problem.place)", "problem": "\(problem.message)"]
+            switch problem.severity {
+            case .error: logger.error("catalog problem", metadata: fields)
+            case .warning: logger.warning("catalog problem", metadata: fields)
+            case .note: logger.debug("catalog note", metadata: fields)
+            }
+        }
+        logger.info(
+            "catalog loaded",
+            metadata: ["routes": "\(snapshot.routes.count)", "problems": "\(snapshot.problems.count { $0.severity == .error })"])
+    }
+
+    private func startLoop(
+        _ control: LoopControl, _ lane: JournalLane, _ loopSettings: LoopSettings, _ listeners: [Int32]
+    ) {
+        let (budget, logger, isInline, desk) = (budget, logger, isInline, desk)
+        let wantsRing = settings.io == .uring
+        NamedThread.start("loop-\(control.index)", stackBytes: 8 << 20) {
+            let path: CommitPath = isInline ? .inline(desk, fallback: lane) : .lane(lane)
+            if wantsRing {
+                var code: Int32 = 0
+                if let ring = PollerRing(capacity: loopSettings.connectionsMax, error: &code) {
+                    var loop = DeliveryLoop(
+                        poller: ring, control: control, settings: loopSettings, budget: budget,
+                        dedupeKey: desk.writer.dedupeKey, commit: path, listeners: listeners)
+                    loop.run()
+                    return
+                }
+                logger.warning(
+                    "the kernel refused io_uring: using epoll",
+                    metadata: ["loop": "\(control.index)", "errno": "\(-code)"])
+            }
+            guard let epoll = PollerEpoll() else { preconditionFailure("the kernel refused an epoll descriptor") }
+            var loop = DeliveryLoop(
+                poller: epoll, control: control, settings: loopSettings, budget: budget,
+                dedupeKey: desk.writer.dedupeKey, commit: path, listeners: listeners)
+            loop.run()
+        }
+    }
+
+    // - While it runs
+
+    /// Reads the manifests again and swaps the route table. From the watcher's thread or the main thread.
+    func reload() {
+        let snapshot = catalog.load()
+        Self.report(snapshot, logger)
+        let generation = tableGeneration.add(1, ordering: .relaxed).newValue
+        let table = Self.compile(snapshot, settings, generation: generation)
+        routes.replace(table)
+        for loop in loops { loop.swap(table) }
+        let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
+        readiness.update { $0.catalogProblems = problems }
+    }
+
+    func answerAdmin(_ path: String, _ page: MetricsPage) -> AdminAnswer {
+        switch path {
+        case "/healthz": return AdminAnswer(status: .ok, body: "ok\n")
+        case "/readyz":
+            let (isReady, text) = readiness.report(journalRefusal: journalRefusal())
+            return AdminAnswer(status: isReady ? .ok : .serviceUnavailable, body: text)
+        case "/metrics":
+            return AdminAnswer(status: .ok, contentType: MetricsPage.contentType, body: page.render())
+        default: return AdminAnswer(status: .notFound, body: "not found: /healthz, /readyz and /metrics are here\n")
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT; SIGHUP reads the manifests again.
+    func run() throws(CommandFailure) {
+        let page = MetricsPage(
+            loops: loops, journal: desk.writer.metrics, trigger: dispatcher.metrics, hints: desk.hints, lanes: lanes,
+            budget: budget, routes: routes, startedUnixSeconds: Double(cl_now_realtime()) * 1e-9, version: Version.number)
+        let endpoints = [settings.adminListen] + (settings.metricsListen.map { [$0] } ?? [])
+        let admin: AdminServer
+        do {
+            admin = try AdminServer.start(on: endpoints.map { ($0.host, Int($0.port)) }) { self.answerAdmin($0, page) }
+        } catch {
+            throw .environment(
+                "cannot listen on \(endpoints.map(\.description).joined(separator: " or ")) for administration: \(error). "
+                    + "Choose another with --admin-listen or --metrics-listen.")
+        }
+        let watcher = settings.catalogSource == .cluster || settings.manifests.isEmpty
+            ? nil : ManifestWatcher(directories: settings.manifests, onChange: { self.reload() })
+        readiness.update { $0.isStarted = true }
+        logger.info(
+            "ready",
+            metadata: [
+                "listen": "\(settings.listen.map(\.host).joined(separator: ",")):\(ports.map(String.init).joined(separator: ","))",
+                "admin": "\(settings.adminListen.host):\(admin.ports.first ?? 0)", "loops": "\(loops.count)",
+                "io": "\(settings.io == .uring ? "uring" : "epoll")", "durability": "\(settings.durability.rawValue)",
+                "routes": "\(routes.table.count)",
+            ])
+        while true {
+            let signal = cl_wait_signal()
+            if signal == SIGHUP {
+                logger.info("SIGHUP: reading the manifests again")
+                reload()
+                continue
+            }
+            logger.info("stopping", metadata: ["signal": "\(signal)"])
+            break
+        }
+        watcher?.stop()
+        stop()
+        admin.stop()
+    }
+
+    // - Shutdown
+
+    private func stop() {
+        readiness.update { $0.isDraining = true }
+        if settings.shutdownDelayNanoseconds > 0 {
+            usleep(UInt32(min(settings.shutdownDelayNanoseconds / 1000, 3_600_000_000)))
+        }
+        let deadline = cl_now_monotonic() + settings.shutdownGraceNanoseconds
+        for loop in loops { loop.enter(.draining) }
+        // A second of the grace is kept for the actions.
+        let loopDeadline = deadline - min(settings.shutdownGraceNanoseconds / 4, 1_000_000_000)
+        wait(until: loopDeadline) { self.loops.allSatisfy { $0.hasEnded.load(ordering: .acquiring) } }
+        for loop in loops { loop.enter(.stopped) }
+        wait(until: deadline) { self.loops.allSatisfy { $0.hasEnded.load(ordering: .acquiring) } }
+
+        handoff.stop()
+        wait(until: deadline) { self.handoff.hasEnded.load(ordering: .acquiring) }
+        let remaining = deadline > cl_now_monotonic() ? deadline - cl_now_monotonic() : 0
+        Blocking.wait { [dispatcher] in
+            await dispatcher.drain(deadline: .now + .nanoseconds(Int64(remaining)))
+        }
+        journalThread.stop()
+        if !isInline || journalThread.isRunning {
+            wait(until: cl_now_monotonic() + 2_000_000_000) { self.journalThread.hasEnded.load(ordering: .acquiring) }
+        }
+        // The desk is ours now: loops and thread have ended.
+        if loops.allSatisfy({ $0.hasEnded.load(ordering: .acquiring) }) { desk.close(nowUnixNanoseconds: cl_now_realtime()) }
+        Blocking.wait { [actions] in await actions.shutdown() }
+        logger.info("stopped")
+    }
+
+    private func wait(until deadline: UInt64, _ condition: () -> Bool) {
+        while !condition() && cl_now_monotonic() < deadline { usleep(2_000) }
+    }
+}

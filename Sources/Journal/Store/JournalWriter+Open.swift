@@ -1,0 +1,200 @@
+// Opening a journal: lock, recovery, and the segment to go on in.
+//
+// The writer never goes on in the segment the last run was writing. Behind the last record that counts there may be
+// pieces of records that were torn: they carry the segment's incarnation, so if new records were laid in front of them,
+// the end of a new record could meet the beginning of an old one and bring it back. A segment of its own costs nothing:
+// the one that was prepared ahead is taken, under a new incarnation (the last run may have written to it without any
+// of it having become durable), or a small one is made. The old one is cut to what counts, so that a server that
+// restarts over and over does not fill its disk with half-empty segments, unless damage was found in it: then it is left
+// as it is for whoever wants to look.
+
+import Metrics
+
+extension JournalWriter {
+    /// Opens the journal below `options.directory`, or on `disk`, and recovers what is there. `now` in Unix nanoseconds.
+    /// `progress` is called after each segment.
+    public static func open(
+        options: JournalOptions, disk: (any Disk)? = nil, checksum: Checksum, now: UInt64,
+        progress: (RecoveryProgress) -> Void = { _ in }
+    ) throws(JournalError) -> (JournalWriter, RecoveryReport) {
+        if let problem = options.problem { throw .options(problem) }
+        let started = monotonicNanoseconds()
+        let disk = disk ?? RealDisk(dataDirectory: options.directory)
+        do throws(DiskError) {
+            try disk.open(.exclusive)
+        } catch {
+            throw JournalError(error)
+        }
+        do throws(JournalError) {
+            let checksum = unsafe Checksummer(checksum)
+            let scanner = try LogScanner(disk: disk, checksum: checksum)
+            try scanner.checkVersions()
+            var opening = Opening(options: options, disk: disk, checksum: checksum, now: now, scanner: scanner)
+            try opening.recover(progress)
+            var report = opening.report
+            let writer = try opening.makeWriter()
+            report.nextSequence = writer.nextSequence
+            report.durationNanoseconds = monotonicNanoseconds() - started
+            return (writer, report)
+        } catch {
+            disk.close()
+            throw error
+        }
+    }
+}
+
+private struct Opening: ~Copyable {
+    let options: JournalOptions
+    let disk: any Disk
+    let checksum: Checksummer
+    let now: UInt64
+    private let scanner: LogScanner
+    private var recovery: LogRecovery
+    private var owed = OwedTable()
+    private var namespaces = NamespaceTable()
+    private var unstarted: [LogFile] = []
+
+    /// After an unsynced run acknowledged sequences may be lost; the next ones begin this far above what was found, so
+    /// that none is given out twice.
+    private static let asynchronousGap: UInt64 = 1_000_000
+
+    var report: RecoveryReport { recovery.report }
+
+    init(options: JournalOptions, disk: any Disk, checksum: Checksummer, now: UInt64, scanner: LogScanner) {
+        self.options = options
+        self.disk = disk
+        self.checksum = checksum
+        self.now = now
+        self.scanner = scanner
+        recovery = LogRecovery(checksum: checksum, dedupeEntriesMax: options.dedupeEntriesMax)
+    }
+
+    mutating func recover(_ progress: (RecoveryProgress) -> Void) throws(JournalError) {
+        let files = scanner.files
+        var state = RecoveryProgress(
+            segmentsDone: 0, segmentCount: files.count, bytesDone: 0,
+            byteCount: files.reduce(0) { $0 + $1.byteCount })
+        var last: SegmentVerdict?
+        for index in files.indices {
+            scanner.judge(index) { verdict, reader in
+                recovery.take(verdict, reader)
+                if verdict.isUnstarted { unstarted.append(files[index]) } else { last = verdict }
+            }
+            state.segmentsDone += 1
+            state.bytesDone += files[index].byteCount
+            progress(state)
+        }
+        do throws(DiskError) {
+            if let last { try settle(last) }
+            for name in scanner.leftovers { try disk.remove(name) }
+            if !scanner.leftovers.isEmpty { try disk.syncDirectory() }
+        } catch {
+            throw JournalError(error)
+        }
+        recovery.finish(owed: &owed, namespaces: &namespaces)
+    }
+
+    /// Makes what was found in the last segment durable, and cuts it there.
+    ///
+    /// A process that was killed between write and sync leaves records that only the page cache has. From here on they
+    /// count, and repeats of them are answered as duplicates: so they must be on the disk first. A sync alone would not
+    /// do: if the last run's sync had failed, their pages count as clean and would not be written. So what is not proven
+    /// durable is written again where it is, byte for byte, and then synced.
+    private mutating func settle(_ last: SegmentVerdict) throws(DiskError) {
+        guard last.identity != nil else { return }
+        let file = try disk.open(SegmentFileName.segment(last.number), writable: true)
+        defer { disk.close(file) }
+        try rewriteUnproven(last, file)
+        try disk.syncFile(file)
+        let kept = (last.validLength + 4095) / 4096 * 4096
+        guard last.damage.isEmpty, kept < last.fileBytes else { return }
+        try disk.truncate(file, to: UInt64(kept))
+        try disk.syncFile(file)
+        recovery.resizeLastSegment(to: UInt64(kept))
+    }
+
+    private func rewriteUnproven(_ last: SegmentVerdict, _ file: DiskFile) throws(DiskError) {
+        guard let start = last.start else { return }
+        var offset = last.validLength
+        if last.durableThrough < start.baseSequence {
+            offset = JournalFormat.startOffset
+        } else if let first = last.records.first(where: {
+            $0.header.isCopied ? $0.header.durableMark >= last.durableThrough : $0.header.sequence > last.durableThrough
+        }) {
+            offset = first.offset
+        }
+        guard offset < last.validLength else { return }
+        let bytes = try SegmentBytes(disk: disk, number: last.number, byteCount: last.validLength)
+        var vectors = VectorWriter(capacity: 1)
+        unsafe vectors.append(bytes.reader.part(from: offset, count: last.validLength - offset).bytes)
+        try vectors.write(to: file, at: UInt64(offset), disk: disk)
+    }
+
+    /// The segment to go on in: the one prepared by the last run, or a small new one.
+    private func takePrepared(_ preparation: SegmentPreparation, _ key: DedupeKey) throws(DiskError) -> PreparedSegment {
+        let lastStarted = recovery.segments.last?.number ?? 0
+        var taken: LogFile?
+        for file in unstarted {
+            if taken == nil, file.number > lastStarted, file.byteCount >= options.firstSegmentBytes,
+                file.identity?.number == file.number
+            {
+                taken = file
+            } else {
+                try disk.remove(SegmentFileName.segment(file.number))
+            }
+        }
+        if let taken {
+            let file = try disk.open(SegmentFileName.segment(taken.number), writable: true)
+            let identity = SegmentIdentity(
+                segmentBytes: taken.byteCount, incarnation: disk.newIncarnation(), number: taken.number,
+                createdUnixNanoseconds: now, dedupeKey: key)
+            try preparation.renew(file, identity)
+            try disk.syncDirectory()
+            return PreparedSegment(
+                number: taken.number, incarnation: identity.incarnation, fileBytes: taken.byteCount, file: file)
+        }
+        let job = PreparationJob(
+            kind: .create(number: scanner.highestNumber + 1, bytes: options.firstSegmentBytes), dedupeKey: key,
+            nowUnixNanoseconds: now)
+        switch preparation.run(job) {
+        case .prepared(let prepared, _): return prepared
+        case .failed(_, let error, _): throw error
+        case .removed: preconditionFailure("a creation does not remove")
+        }
+    }
+
+    consuming func makeWriter() throws(JournalError) -> JournalWriter {
+        let preparation = SegmentPreparation(disk: disk, checksum: checksum)
+        let key =
+            scanner.files.last { $0.identity != nil }?.identity?.dedupeKey
+            ?? DedupeKey(low: disk.randomBits(), high: disk.randomBits())
+        let prepared: PreparedSegment
+        do throws(DiskError) {
+            prepared = try takePrepared(preparation, key)
+        } catch {
+            throw JournalError(error)
+        }
+        let metrics = JournalMetrics()
+        metrics.damage.increment(by: UInt64(recovery.report.damage.count))
+        let directory = SegmentDirectory()
+        for segment in recovery.segments {
+            directory.begin(
+                SegmentDirectory.Known(
+                    number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
+        }
+        let isSynced = scanner.files.last { $0.start != nil }?.start?.durability ?? .sync == .sync
+        let highest = max(recovery.highestSequence, recovery.lastSequence)
+        let background = options.preparesInBackground
+        let reader = JournalReader(disk: disk, directory: directory, checksum: checksum)
+        let now = now
+        let core = WriterCore(
+            options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
+            preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
+            nextSequence: highest + 1 + (isSynced ? 0 : Self.asynchronousGap), lastSequence: recovery.lastSequence,
+            segments: recovery.segments, nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
+            dedupe: recovery.dedupe, owed: owed, namespaces: namespaces)
+        let writer = JournalWriter(core: core, reader: reader)
+        writer.begin(prepared, now: now)
+        return writer
+    }
+}

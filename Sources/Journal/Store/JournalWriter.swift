@@ -1,0 +1,104 @@
+// JournalWriter: the journal as its one writer sees it.
+//
+//   append … append   deliveries of a turn, plans, outcomes: gathered in memory, no I/O
+//   commit            one gathering write and one fdatasync; then the answers may go out
+//   tick              once a second
+//
+// What the journal promises: a delivery that `commit` reported durable is found again after any crash, with the bytes it
+// had, until it has a final outcome and retention needs its segment. What it does not: an appended delivery whose
+// commit failed, or was cut off by a crash, may or may not be found again; nobody was told that it is safe.
+
+/// Owned by exactly one thread at a time.
+///
+/// `@unchecked Sendable`, the protocol in words: at every moment one thread, and only one, may call anything here. Inline
+/// mode: the loop. Thread mode: the loop hands the writer over once, through something that orders memory (a ring, a
+/// thread's creation), and never touches it again. `metrics` and `reader` may be used from any thread at any time.
+@safe public final class JournalWriter: @unchecked Sendable {
+    // Initialised by `init`, freed by `deinit`; nobody else has it.
+    private let core: UnsafeMutablePointer<WriterCore>
+    public let metrics: JournalMetrics
+    /// For the other threads.
+    public let reader: JournalReader
+    /// Hashes delivery ids; the same for the life of the data directory.
+    public let dedupeKey: DedupeKey
+
+    init(core: consuming WriterCore, reader: JournalReader) {
+        metrics = core.metrics
+        dedupeKey = core.dedupeKey
+        self.reader = reader
+        unsafe self.core = .allocate(capacity: 1)
+        unsafe self.core.initialize(to: core)
+    }
+
+    deinit {
+        unsafe core.deinitialize(count: 1)
+        unsafe core.deallocate()
+    }
+
+    func begin(_ prepared: PreparedSegment, now: UInt64) {
+        unsafe core.pointee.begin(prepared)
+        unsafe core.pointee.bytesUsed += prepared.fileBytes
+        unsafe core.pointee.requestNext(now: now)
+    }
+
+    /// Adds a delivery to the group. No I/O; no allocation once the buffers have grown to the turn's size. `delivery.head`
+    /// and `delivery.body` must stay as they are until `commit` has returned.
+    public func append(_ delivery: borrowing DeliveryAppend) -> AppendResult {
+        unsafe core.pointee.append(delivery)
+    }
+
+    /// Adds what is to be done for a delivery that was committed. Copied; goes with the next group, or within a second.
+    /// False, and nothing is added, when the plan is longer than a record may be.
+    @discardableResult
+    public func appendPlan(sequence: UInt64, entries: [PlanEntry], now: UInt64) -> Bool {
+        unsafe core.pointee.appendPlan(sequence: sequence, entries: entries, now: now)
+    }
+
+    /// Adds what became of deliveries. Copied; goes with the next group, or within a second.
+    public func appendOutcomes(_ entries: [OutcomeEntry], now: UInt64) {
+        unsafe core.pointee.appendOutcomes(entries, now: now)
+    }
+
+    /// Records gathered since the last commit, and their bytes.
+    public var groupRecordCount: Int { unsafe core.pointee.group.count }
+    public var groupBytes: Int { unsafe core.pointee.group.byteCount }
+
+    /// Plans or outcomes wait for a commit. They force none of their own: `tick` writes them if no group did.
+    public var hasUnsyncedHousekeeping: Bool { unsafe core.pointee.group.housekeepingCount > 0 }
+
+    /// Writes the group and makes it as durable as the options say. `now` in Unix nanoseconds.
+    public func commit(now: UInt64) -> CommitResult {
+        unsafe core.pointee.commit(now: now)
+    }
+
+    /// The deliveries of the last `commit` whose actions are due, by sequence. Valid until the next `append…`, `commit`
+    /// or `tick`.
+    public var committedDeliveries: UnsafeBufferPointer<CommittedDelivery> {
+        unsafe core.pointee.committed.buffer
+    }
+
+    /// Once a second, between turns: writes what waits, syncs in asynchronous mode, tries a new segment while sealed,
+    /// lets old segments go.
+    public func tick(now: UInt64) {
+        unsafe core.pointee.tick(now: now)
+    }
+
+    /// False: a delivery would be refused, whichever it is.
+    public var isAccepting: Bool { refusalReason == nil }
+    public var refusalReason: JournalError? { unsafe core.pointee.refusalReason }
+
+    /// Of the second before the last `tick`; 0 when there was no sync.
+    public var medianSyncNanosecondsOfLastSecond: UInt64 { unsafe core.pointee.medianSyncNanoseconds }
+
+    /// Deliveries that wait for a final outcome.
+    public var owedCount: Int { unsafe core.pointee.owed.count }
+    public var bytesUsed: UInt64 { unsafe core.pointee.bytesUsed }
+    public var nextSequence: UInt64 { unsafe core.pointee.nextSequence }
+    /// What the dedupe index holds in memory.
+    public var dedupeMemoryBytes: Int { unsafe core.pointee.dedupe.memoryBytes }
+
+    /// Writes what waits and gives the data directory back. Must come last.
+    public func close(now: UInt64) {
+        unsafe core.pointee.close(now: now)
+    }
+}

@@ -1,0 +1,133 @@
+// LogScanner: reads a whole log, segment by segment, the same way for the server's start, `inspect` and `verify`.
+//
+// The heads of all segments are read first, because the next segment's start says which records of this one count
+// (`SegmentVerdict`). Then one segment at a time is read into memory and judged. Nothing is changed.
+
+/// One segment file of the directory.
+struct LogFile {
+    var number: UInt64
+    var byteCount: UInt64
+    var headerState: SegmentHeaderState
+    var identity: SegmentIdentity?
+    var start: SegmentStart?
+    /// A read failed.
+    var readError: DiskError?
+    /// Holds, or may hold, records.
+    var isStarted: Bool { start != nil || headerState == .damagedStart }
+}
+
+struct LogScanner {
+    private let disk: any Disk
+    private let checksum: Checksummer
+    /// By number, oldest first.
+    private(set) var files: [LogFile] = []
+    /// What preparations that were cut off left behind.
+    private(set) var leftovers: [String] = []
+
+    init(disk: any Disk, checksum: Checksummer) throws(JournalError) {
+        self.disk = disk
+        self.checksum = checksum
+        var entries: [DiskEntry]
+        do throws(DiskError) {
+            entries = try disk.list()
+        } catch {
+            throw JournalError(error)
+        }
+        entries.sort { $0.name < $1.name }
+        for entry in entries {
+            if let number = SegmentFileName.segmentNumber(entry.name) {
+                files.append(readHeader(number, entry.byteCount))
+            } else if SegmentFileName.preparingNumber(entry.name) != nil {
+                leftovers.append(entry.name)
+            }
+        }
+    }
+
+    /// The highest number of any file; 0 when there is none.
+    var highestNumber: UInt64 {
+        let numbers = files.map(\.number) + leftovers.compactMap { SegmentFileName.preparingNumber($0) }
+        return numbers.max() ?? 0
+    }
+
+    /// Throws when a segment was written by a Grapnel that this one does not know.
+    func checkVersions() throws(JournalError) {
+        for file in files {
+            if case .unknownVersion(let version) = file.headerState {
+                throw .unknownVersion(segment: file.number, version: version)
+            }
+        }
+    }
+
+    private func readHeader(_ number: UInt64, _ byteCount: UInt64) -> LogFile {
+        var file = LogFile(number: number, byteCount: byteCount, headerState: .unreadable)
+        guard let bytes = read(number, count: min(Int(byteCount), JournalFormat.segmentHeaderBytes), &file.readError)
+        else { return file }
+        let scan = recoverHeader(bytes.reader, checksum: checksum)
+        file.headerState = scan.headerState
+        file.identity = scan.identity
+        file.start = scan.start
+        return file
+    }
+
+    private func read(_ number: UInt64, count: Int, _ readError: inout DiskError?) -> SegmentBytes? {
+        do throws(DiskError) {
+            return try SegmentBytes(disk: disk, number: number, byteCount: count)
+        } catch {
+            readError = error
+            return nil
+        }
+    }
+
+    /// Judges the segment at `index` of `files`. The bytes live during the call.
+    func judge(_ index: Int, _ body: (SegmentVerdict, ByteReader) -> Void) {
+        var file = files[index]
+        let bytes = read(file.number, count: Int(file.byteCount), &file.readError)
+        guard let bytes else {
+            body(judge(recoverSegment(.empty, checksum: checksum), index), .empty)
+            return
+        }
+        body(judge(recoverSegment(bytes.reader, checksum: checksum), index), bytes.reader)
+    }
+
+    private func judge(_ scan: SegmentScan, _ index: Int) -> SegmentVerdict {
+        let file = files[index]
+        let next = files[(index + 1)...].firstIndex { $0.isStarted }
+        var verdict = SegmentVerdict(
+            scan: scan, number: file.number, fileBytes: Int(file.byteCount),
+            nextPreviousSequence: next.flatMap { files[$0].start?.previousSequence })
+        // What is missing before the next segment was in the unreadable ones between, if there are any.
+        let following = (index + 1)..<(next ?? files.count)
+        if let lost = files[following].first(where: { $0.identity == nil }), let last = verdict.damage.last,
+            last.kind == .hole, last.offset == verdict.validLength, last.missing != nil
+        {
+            verdict.damage[verdict.damage.count - 1] = Damage(
+                kind: .segment, segment: lost.number, offset: 0, length: Int(lost.byteCount), missing: last.missing)
+        }
+        return verdict
+    }
+}
+
+/// The content of a segment file.
+@safe struct SegmentBytes: ~Copyable {
+    // Owned; `count` bytes were read.
+    private let base: UnsafeMutableRawPointer
+    private let count: Int
+
+    init(disk: any Disk, number: UInt64, byteCount: Int) throws(DiskError) {
+        let file = try disk.open(SegmentFileName.segment(number), writable: false)
+        defer { disk.close(file) }
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 16), alignment: 4096)
+        do throws(DiskError) {
+            count = unsafe try disk.read(
+                file, at: 0, into: UnsafeMutableRawBufferPointer(start: memory, count: byteCount))
+        } catch {
+            unsafe memory.deallocate()
+            throw error
+        }
+        unsafe base = memory
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    var reader: ByteReader { unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: count)) }
+}

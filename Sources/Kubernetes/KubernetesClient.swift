@@ -1,0 +1,252 @@
+// KubernetesClient: calls to one API server.
+//
+// Every call waits for the request budget, carries the identity of the kubeconfig, ends within the timeout and reads at
+// most `bodyBytesMax` of the answer. It is tried once: whether and when to try again is the caller's decision, which it
+// makes from `KubernetesError`. Only one thing is repeated here: a call that a kept-alive connection lost because
+// the server had closed it, since that says nothing about the server.
+//
+// Source of truth: https://kubernetes.io/docs/reference/using-api/api-concepts/
+
+import AsyncHTTPClient
+public import Foundation
+public import Logging
+import NIOCore
+import NIOFoundationCompat
+import NIOHTTP1
+import NIOSSL
+
+/// A client of one API server. Safe to use from any task.
+public final class KubernetesClient: Sendable {
+    public struct Settings: Sendable {
+        /// Requests a second, in the long run.
+        public var requestsPerSecond: Double = 50
+        /// Requests at once after a quiet time.
+        public var requestsBurst: Int = 100
+        /// From the first byte sent to the last byte of the answer.
+        public var timeoutSeconds: Int = 10
+        /// Of an answer.
+        public var bodyBytesMax: Int = 1 << 20
+        public var connectionsMax: Int = 16
+        /// `grapnel/VERSION`; the API server names our writes after what stands before the slash.
+        public var userAgent: String
+        /// How long discovery is believed.
+        public var discoverySeconds: Int = 600
+        /// How long a kind that was not found is not asked for again.
+        public var discoveryMissSeconds: Int = 5
+
+        public init(version: String) { userAgent = "grapnel/\(version)" }
+    }
+
+    public let kubeconfig: Kubeconfig
+    let settings: Settings
+    private let http: HTTPClient
+    private let budget: RequestBudget
+    private let token: TokenSource
+    private let origin: Origin
+    private let logger: Logger
+    let discovery: Discovery
+
+    /// Makes a client; connects at the first call. Throws for certificates and keys that cannot be read.
+    public init(_ kubeconfig: Kubeconfig, settings: Settings, logger: Logger) throws(KubeconfigError) {
+        self.kubeconfig = kubeconfig
+        self.settings = settings
+        self.logger = logger
+        origin = try Origin(kubeconfig)
+        http = HTTPClient(
+            eventLoopGroup: HTTPClient.defaultEventLoopGroup,
+            configuration: try Self.configuration(kubeconfig, settings, origin))
+        budget = RequestBudget(perSecond: settings.requestsPerSecond, burst: settings.requestsBurst)
+        token = TokenSource(kubeconfig.token)
+        discovery = Discovery(
+            secondsKept: settings.discoverySeconds, missSecondsKept: settings.discoveryMissSeconds)
+    }
+
+    /// Closes all connections; calls after it fail with `.shutDown`.
+    public func shutdown() async {
+        try? await http.shutdown()
+    }
+
+    /// Applies a JSON merge patch (RFC 7386) to one object.
+    ///
+    /// `apiVersion` nil or not served: the group's version that serves the kind (see `resource(group:version:kind:)`; the
+    /// group is then `group`). `plural` given together with `apiVersion` leaves discovery out.
+    public func mergePatch(
+        apiVersion: String, kind: String, plural: String? = nil, namespace: String?, name: String, body: [UInt8]
+    ) async throws(KubernetesError) {
+        let requested = GroupVersion(apiVersion)
+        var resource: APIResource
+        if let plural {
+            resource = APIResource(
+                group: requested.group, version: requested.version, kind: kind, plural: plural,
+                isNamespaced: namespace != nil)
+        } else {
+            resource = try await self.resource(group: requested.group, version: requested.version, kind: kind)
+        }
+        try await mergePatch(resource, namespace: namespace, name: name, body: body)
+    }
+
+    /// Applies a JSON merge patch to one object of a resource found before.
+    public func mergePatch(
+        _ resource: APIResource, namespace: String?, name: String, body: [UInt8]
+    ) async throws(KubernetesError) {
+        let call = KubernetesCall(
+            verb: "patch", group: resource.group, resource: resource.plural,
+            namespace: resource.isNamespaced ? namespace : nil, name: name)
+        let path = try resource.path(namespace: namespace, name: name, call: call)
+        do {
+            // The answer is not used: metadata alone is the smallest that the server can give.
+            _ = try await send(
+                .PATCH, path, call: call, accept: Self.acceptMetadata, contentType: "application/merge-patch+json",
+                body: body, isBodyUsed: false)
+        } catch {
+            if error.statusCode == 404, !error.isObjectMissing { await discovery.forget(group: resource.group) }
+            throw error
+        }
+    }
+
+    /// The object as JSON.
+    public func get(
+        apiVersion: String, kind: String, plural: String? = nil, namespace: String?, name: String
+    ) async throws(KubernetesError) -> Data {
+        let requested = GroupVersion(apiVersion)
+        let resource: APIResource
+        if let plural {
+            resource = APIResource(
+                group: requested.group, version: requested.version, kind: kind, plural: plural,
+                isNamespaced: namespace != nil)
+        } else {
+            resource = try await self.resource(group: requested.group, version: requested.version, kind: kind)
+        }
+        let call = KubernetesCall(
+            verb: "get", group: resource.group, resource: resource.plural,
+            namespace: resource.isNamespaced ? namespace : nil, name: name)
+        let path = try resource.path(namespace: namespace, name: name, call: call)
+        return try await read(path, call: call)
+    }
+
+    /// How the API server serves `kind`: in `version` when it does, else in the first version of the group that has it.
+    public func resource(
+        group: String, version: String?, kind: String
+    ) async throws(KubernetesError) -> APIResource {
+        try await discovery.resource(group: group, version: version, kind: kind, client: self)
+    }
+
+    /// All versions in which the API server serves `kind`, the preferred first.
+    public func servedVersions(group: String, kind: String) async throws(KubernetesError) -> [String] {
+        try await discovery.servedVersions(group: group, kind: kind, client: self)
+    }
+
+    /// Asks for the server's version: says whether it is there and knows us.
+    public func ping() async throws(KubernetesError) {
+        _ = try await read("/version", call: KubernetesCall(verb: "get", group: "", resource: "/version"))
+    }
+
+    /// The body at a path.
+    func read(_ path: String, call: KubernetesCall) async throws(KubernetesError) -> Data {
+        try await send(.GET, path, call: call)
+    }
+
+    private static let acceptMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
+
+    /// One request; the body of a 2xx, or an error for everything else.
+    private func send(
+        _ method: HTTPMethod, _ path: String, call: KubernetesCall, accept: String = "application/json",
+        contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true
+    ) async throws(KubernetesError) -> Data {
+        do { try await budget.wait() } catch {
+            throw KubernetesError(call: call, cause: .connection("cancelled"))
+        }
+        var request = HTTPClientRequest(url: origin.base + path)
+        request.method = method
+        request.headers.add(name: "Host", value: origin.hostField)
+        request.headers.add(name: "User-Agent", value: settings.userAgent)
+        request.headers.add(name: "Accept", value: accept)
+        do {
+            if let token = try token.current() { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        } catch {
+            throw KubernetesError(call: call, cause: .credentials(error.reason))
+        }
+        if let body {
+            request.headers.add(name: "Content-Type", value: contentType ?? "application/json")
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        let answer = try await exchange(request, call, isBodyUsed: isBodyUsed)
+        if (200..<300).contains(answer.status) { return answer.body }
+        if answer.status == 401 { token.invalidate() }
+        throw KubernetesError(
+            call: call, cause: .status(answer.status), status: KubernetesStatus(json: answer.body),
+            retryAfterNanoseconds: answer.retryAfter.flatMap { RetryAfter.nanoseconds($0) }
+                ?? KubernetesStatus(json: answer.body)?.detailsRetryAfterSeconds.flatMap {
+                    RetryAfter.nanoseconds(String($0))
+                })
+    }
+
+    private func exchange(
+        _ request: HTTPClientRequest, _ call: KubernetesCall, isBodyUsed: Bool
+    ) async throws(KubernetesError) -> Answer {
+        do {
+            return try await exchangeOnce(request, isBodyUsed: isBodyUsed)
+        } catch let error as HTTPClientError where error == .remoteConnectionClosed {
+            // The server closed a kept-alive connection while the request was on its way. A second connection is new.
+            do {
+                return try await exchangeOnce(request, isBodyUsed: isBodyUsed)
+            } catch { throw failure(call, error) }
+        } catch {
+            throw failure(call, error)
+        }
+    }
+
+    private func exchangeOnce(_ request: HTTPClientRequest, isBodyUsed: Bool) async throws -> Answer {
+        try await withDeadline(seconds: settings.timeoutSeconds) { [http, settings] in
+            let response = try await http.execute(request, timeout: .seconds(Int64(settings.timeoutSeconds)))
+            var answer = Answer(status: Int(response.status.code), retryAfter: response.headers.first(name: "Retry-After"))
+            let isBodyNeeded = isBodyUsed || !(200..<300).contains(answer.status)
+            do {
+                answer.body = Data(buffer: try await response.body.collect(upTo: settings.bodyBytesMax))
+            } catch where !isBodyNeeded || !(200..<300).contains(answer.status) {
+                // The status was read and says enough; what is left of the body goes with the connection.
+            }
+            return answer
+        }
+    }
+
+    private func failure(_ call: KubernetesCall, _ error: any Error) -> KubernetesError {
+        let clientError = error as? HTTPClientError
+        if error is DeadlinePassed || clientError == .deadlineExceeded {
+            return KubernetesError(call: call, cause: .timeout(seconds: settings.timeoutSeconds))
+        }
+        if clientError == .alreadyShutdown { return KubernetesError(call: call, cause: .shutDown) }
+        if error is NIOTooManyBytesError {
+            return KubernetesError(
+                call: call, cause: .unreadableAnswer("more than \(settings.bodyBytesMax) bytes"))
+        }
+        return KubernetesError(call: call, cause: .connection(ConnectionReason.text(error)))
+    }
+
+    private struct Answer: Sendable {
+        var status: Int
+        var retryAfter: String?
+        var body = Data()
+    }
+}
+
+extension KubernetesStatus {
+    /// Reads an object of kind Status; nil for any other body.
+    init?(json: Data) {
+        struct Wire: Decodable {
+            struct Details: Decodable {
+                var name: String?
+                var kind: String?
+                var retryAfterSeconds: Int?
+            }
+            var kind: String?
+            var reason: String?
+            var message: String?
+            var details: Details?
+        }
+        guard let wire = try? JSONDecoder().decode(Wire.self, from: json), wire.kind == "Status" else { return nil }
+        self.init(
+            reason: wire.reason, message: wire.message, detailsKind: wire.details?.kind, detailsName: wire.details?.name,
+            detailsRetryAfterSeconds: wire.details?.retryAfterSeconds)
+    }
+}

@@ -1,0 +1,80 @@
+// ActionRunner: carries out one kind of action. Runs as a task; must end by itself (each has its timeout), and soon when
+// its task is cancelled: then the process is about to end and the trigger stays owed.
+
+public import Delivery
+
+/// One attempt of one action.
+public struct ActionAttempt: Sendable {
+    public var sequence: UInt64
+    public var planIndex: UInt16
+    /// 1 for the first.
+    public var number: Int
+    public var route: RouteIdentity
+    public var receivedNanoseconds: UInt64
+    /// As the route says now; for `reconcile` as planned.
+    public var action: Action
+    /// The record's fields and body; nil for `reconcile`, which needs none.
+    public var payload: DeliveryPayload?
+    /// The decoded event; empty for `reconcile` and `http`.
+    public var event: Event
+
+    public init(
+        sequence: UInt64, planIndex: UInt16, number: Int, route: RouteIdentity, receivedNanoseconds: UInt64,
+        action: Action, payload: DeliveryPayload?, event: Event
+    ) {
+        self.sequence = sequence
+        self.planIndex = planIndex
+        self.number = number
+        self.route = route
+        self.receivedNanoseconds = receivedNanoseconds
+        self.action = action
+        self.payload = payload
+        self.event = event
+    }
+}
+
+public protocol ActionRunner: Sendable {
+    func run(_ attempt: ActionAttempt) async -> ActionResult
+}
+
+/// Which runner carries out which kind; nil: that kind is switched off.
+public struct ActionRunners: Sendable {
+    public var reconcile: (any ActionRunner)?
+    public var http: (any ActionRunner)?
+    public var exec: (any ActionRunner)?
+    public var log: (any ActionRunner)?
+
+    public init(
+        reconcile: (any ActionRunner)? = nil, http: (any ActionRunner)? = nil, exec: (any ActionRunner)? = nil,
+        log: (any ActionRunner)? = nil
+    ) {
+        self.reconcile = reconcile
+        self.http = http
+        self.exec = exec
+        self.log = log
+    }
+
+    subscript(_ action: PlannedAction) -> (any ActionRunner)? {
+        switch action {
+        case .reconcile: reconcile
+        case .http: http
+        case .exec: exec
+        case .log: log
+        }
+    }
+
+    /// What a kind without a runner gives.
+    static func switchedOff(_ action: PlannedAction) -> ActionResult {
+        switch action {
+        case .reconcile:
+            // Healed by a restart with a cluster; until then it stays owed.
+            .failed(
+                ActionFailure(
+                    .healable, scope: .server, reason: "no Kubernetes cluster is configured; start with --kubernetes"))
+        case .exec:
+            .failed(ActionFailure(.final, scope: .none, reason: "exec actions are off; start with --allow-exec"))
+        case .http, .log:
+            .failed(ActionFailure(.final, scope: .none, reason: "\(action.name) actions are off"))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// ReconcileAction: asks a Flux controller to look again, by the annotation that all of them watch.
+//
+// One JSON merge patch without a resource version: it cannot conflict and can be repeated. The value is opaque to the
+// controllers, but it must differ from the one before. Sources served in v1alpha1 alone are of the time before
+// October 2020, when the annotation had another name: they get both. (fluxcd/notification-controller v1.9.3,
+// internal/server/receiver_handlers.go; flux2 cmd/flux/reconcile.go.)
+
+import Delivery
+public import Kubernetes
+
+public struct ReconcileAction: ActionRunner {
+    /// The client of a cluster by its name; nil: there is no such cluster.
+    private let client: @Sendable (String) -> KubernetesClient?
+    private let time: UniqueTime
+
+    public init(client: @escaping @Sendable (String) -> KubernetesClient?) {
+        self.init(client: client, time: UniqueTime())
+    }
+
+    init(client: @escaping @Sendable (String) -> KubernetesClient?, time: UniqueTime) {
+        self.client = client
+        self.time = time
+    }
+
+    public func run(_ attempt: ActionAttempt) async -> ActionResult {
+        guard case .reconcile(let target) = attempt.action else {
+            return .failed(ActionFailure(.final, scope: .none, reason: "not a reconcile action"))
+        }
+        guard let apiVersion = FluxKinds.apiVersion(of: target) else {
+            return .failed(
+                ActionFailure(
+                    .final, scope: .none,
+                    reason: "\(target): the kind has no default apiVersion; write one in the receiver"))
+        }
+        guard let client = client(target.cluster) else {
+            return .failed(
+                ActionFailure(
+                    .healable, scope: .server,
+                    reason: "cluster \"\(target.cluster)\" is not configured; start with --kubernetes"))
+        }
+        do throws(KubernetesError) {
+            let group = FluxKinds.group(of: target)
+            let wanted = apiVersion.contains("/") ? String(apiVersion.dropFirst(group.count + 1)) : apiVersion
+            let resource = try await client.resource(group: group, version: wanted, kind: target.kind)
+            var annotations = [Self.requestedAt]
+            if resource.version == "v1alpha1",
+                try await client.servedVersions(group: group, kind: target.kind) == ["v1alpha1"]
+            {
+                annotations.append(Self.reconcileAt)
+            }
+            try await client.mergePatch(
+                resource, namespace: target.namespace, name: target.name,
+                body: Self.patch(annotations, Timestamp.rfc3339(nanoseconds: time.next())))
+            return .done
+        } catch {
+            return .failed(Self.failure(error))
+        }
+    }
+
+    private static let requestedAt = "reconcile.fluxcd.io/requestedAt"
+    private static let reconcileAt = "fluxcd.io/reconcileAt"
+
+    /// The patch; neither names nor value hold anything that JSON would escape.
+    static func patch(_ annotations: [String], _ value: String) -> [UInt8] {
+        let members = annotations.map { "\"\($0)\":\"\(value)\"" }.joined(separator: ",")
+        return Array("{\"metadata\":{\"annotations\":{\(members)}}}".utf8)
+    }
+
+    /// What an API server's refusal means for the trigger (DESIGN section 7).
+    static func failure(_ error: KubernetesError) -> ActionFailure {
+        func failure(_ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope) -> ActionFailure {
+            ActionFailure(
+                verdict, scope: scope, retryAfterNanoseconds: error.retryAfterNanoseconds, reason: error.description)
+        }
+        switch error.cause {
+        case .connection, .timeout, .unreadableAnswer, .credentials: return failure(.healable, .server)
+        case .kindNotServed: return failure(.healable, .resource)
+        case .invalidName: return failure(.final, .none)
+        case .shutDown: return failure(.healable, .none)
+        case .status(let code):
+            switch code {
+            case 401, 408, 429: return failure(.healable, .server)
+            case 403: return failure(.healable, .resource)
+            case 404: return error.isObjectMissing ? failure(.objectMissing, .target) : failure(.healable, .resource)
+            case 409: return failure(.judged, .target)
+            // An answer in the server's own words is about this resource: an admission webhook, a conversion.
+            case 500 where error.status != nil: return failure(.healable, .resource)
+            case 500...: return failure(.healable, .server)
+            // Something in between answers, not the API server.
+            case ..<400: return failure(.healable, .server)
+            default: return failure(.final, .target)
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// Results of attempts: outcome, retry, backoff (DESIGN section 7).
+//
+//     done, ignored      final
+//     healable           no attempt used; tried again until the delivery is older than `maxAge`
+//     judged             one attempt used; dead after `attempts`
+//     objectMissing      one attempt used; dead after three
+//     final              dead
+//
+// A failed trigger that may be tried again gives way to a newer waiting one of the same key: it is merged, and the newer
+// one waits for the backoff.
+
+import Delivery
+
+extension DispatcherCore {
+    /// Takes the result of an attempt. A result for an attempt that is not running is left out.
+    package mutating func complete(_ id: TriggerID, _ result: ActionResult, now: UInt64) {
+        advance(to: now)
+        let slot = Int(id.slot)
+        guard slot < triggers.slots.count, triggers[slot].generation == id.generation, triggers[slot].state == .running
+        else { return }
+        let trigger = triggers[slot]
+        let queue = Int(trigger.queue)
+        release(slot)
+        report(result, of: slot)
+        let failure: ActionFailure
+        switch result {
+        case .done:
+            end(slot, .done, detail: UInt64(trigger.tries))
+            return listIfExists(queue, trigger)
+        case .ignored(let reason):
+            end(slot, .ignored, reason: reason)
+            return listIfExists(queue, trigger)
+        case .failed(let value): failure = value
+        }
+
+        triggers[slot].failures = min(trigger.failures, .max - 1) + 1
+        if failure.verdict != .healable { triggers[slot].attempts = min(trigger.attempts, .max - 1) + 1 }
+        if failure.verdict == .objectMissing { triggers[slot].objectMissing += 1 }
+        if isSpent(slot, failure) {
+            end(slot, .dead, detail: UInt64(triggers[slot].attempts), reason: failure.reason)
+        } else {
+            recordAttempt(slot, failure)
+            tryAgain(slot, failure)
+        }
+        listIfExists(queue, trigger)
+    }
+
+    private func isSpent(_ slot: Int, _ failure: ActionFailure) -> Bool {
+        let trigger = triggers[slot]
+        let policy = policies[Int(trigger.policy)]
+        if now >= saturated(trigger.receivedNanoseconds, plus: policy.maxAge) { return true }
+        switch failure.verdict {
+        case .final: return true
+        case .healable: return false
+        case .judged: return Int(trigger.attempts) >= max(1, policy.attempts)
+        case .objectMissing:
+            return Int(trigger.attempts) >= max(1, policy.attempts)
+                || Int(trigger.objectMissing) >= settings.objectMissingAttemptsMax
+        }
+    }
+
+    /// Attempts that count are recorded each; of those that do not, the first: an outage must not fill the journal.
+    private mutating func recordAttempt(_ slot: Int, _ failure: ActionFailure) {
+        if failure.verdict == .healable {
+            if triggers[slot].isFailureRecorded { return }
+            triggers[slot].isFailureRecorded = true
+        }
+        let trigger = triggers[slot]
+        settle(
+            OutcomeEntry(
+                sequence: trigger.sequence, planIndex: trigger.planIndex, code: .failed,
+                detail: UInt64(trigger.attempts), reason: failure.reason),
+            of: trigger)
+    }
+
+    private mutating func tryAgain(_ slot: Int, _ failure: ActionFailure) {
+        let trigger = triggers[slot]
+        let policy = policies[Int(trigger.policy)]
+        var wait = backoff(policy, failures: trigger.failures)
+        if let asked = failure.retryAfterNanoseconds {
+            // At least what the server asked for; the jitter comes on top, so that not all return at once.
+            wait = asked &+ min(wait, policy.backoff)
+        }
+        // One last attempt when the delivery reaches its age.
+        let limit = saturated(trigger.receivedNanoseconds, plus: policy.maxAge)
+        let due = min(saturated(now, plus: wait), max(limit, now))
+        if let key = trigger.coalesceKey, let waiting = queues[Int(trigger.queue)].waitingByKey[key] {
+            giveWay(slot, to: Int(waiting), due: due)
+            return
+        }
+        triggers[slot].notBefore = due
+        if let key = trigger.coalesceKey { queues[Int(trigger.queue)].waitingByKey[key] = Int32(slot) }
+        delay(slot)
+    }
+
+    /// Of a failed trigger and one that waits for the same, the one of the newer delivery stays, in the waiting one's place.
+    private mutating func giveWay(_ failed: Int, to waiting: Int, due: UInt64) {
+        var place = triggers[waiting]
+        place.notBefore = max(place.notBefore, due)
+        place.failures = max(place.failures, triggers[failed].failures)
+        triggers[waiting].notBefore = place.notBefore
+        triggers[waiting].failures = place.failures
+        if triggers[failed].sequence > place.sequence {
+            triggers[waiting] = triggers[failed]
+            triggers[waiting].notBefore = place.notBefore
+            triggers[waiting].generation = place.generation
+            triggers[waiting].state = place.state
+            triggers[failed] = place
+        }
+        settleMerged(triggers[failed], into: triggers[waiting].sequence)
+        free(failed)
+    }
+
+    /// Exponential with full jitter: anything from nothing to `backoff · 2^(failures-1)`, at most `maxBackoff`.
+    private mutating func backoff(_ policy: PolicyKey, failures: UInt16) -> UInt64 {
+        let exponent = UInt64(min(max(failures, 1) - 1, 40))
+        let (product, overflow) = policy.backoff.multipliedReportingOverflow(by: 1 << exponent)
+        let ceiling = min(overflow ? .max : product, policy.maxBackoff)
+        return ceiling == 0 ? 0 : random.next() % (ceiling &+ 1 == 0 ? .max : ceiling + 1)
+    }
+
+    mutating func end(_ slot: Int, _ code: OutcomeCode, detail: UInt64 = 0, reason: String = "") {
+        let trigger = triggers[slot]
+        settle(
+            OutcomeEntry(
+                sequence: trigger.sequence, planIndex: trigger.planIndex, code: code, detail: detail, reason: reason),
+            of: trigger)
+        free(slot)
+    }
+
+    /// The queue may be gone with its last trigger, and its slot may already serve another target.
+    private mutating func listIfExists(_ queue: Int, _ trigger: Trigger) {
+        if queues[queue].triggerCount > 0 { listIfStartable(queue) }
+    }
+
+    private func saturated(_ value: UInt64, plus other: UInt64) -> UInt64 {
+        let (sum, overflow) = value.addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}

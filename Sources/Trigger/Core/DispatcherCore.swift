@@ -1,0 +1,309 @@
+// DispatcherCore: which action runs when. A state machine without I/O, clock or threads: deliveries, results and the time
+// go in, commands come out. The shell (`Dispatcher`) carries them out; tests drive it with a simulated clock.
+//
+//     plan/recover ──> queue of the target ──> ready list of the namespace ──> round over namespaces ──> start
+//                        │   ^      │                     ^                            │
+//                 window │   │ due  │ behind an open      │ breaker closes             │ complete
+//                        v   │      │ breaker             │                            v
+//                       delayed     └────> parked ────────┘            done, dead … or delayed (backoff)
+//
+// A *trigger* is one entry of a plan that has no final outcome yet. Its target has a *queue*: at most `runningMax` of its
+// triggers run at once, in the order in which they came; one that waits for its backoff steps aside. Where coalescing
+// applies, a trigger that waits (in the queue, in its window or in its backoff) is replaced in place by a newer one of
+// the same key: the older one is final as merged, the newer one takes over place, due time and backoff, but not the
+// attempts. So there is at most one running and one waiting, and no storm can push a target back in the line.
+//
+// Everything is in slabs and lists of indexes; a trigger costs about 120 bytes, whatever its delivery's size.
+// Time is nanoseconds since 1970 that never go back (the shell takes care of that).
+
+package import Delivery
+
+/// Names a running attempt: slot and generation, so that a late answer never meets another trigger.
+package struct TriggerID: Hashable, Sendable {
+    var slot: Int32
+    var generation: UInt32
+}
+
+/// An attempt that is to be made now.
+package struct StartedAction: Sendable {
+    package var id: TriggerID
+    package var sequence: UInt64
+    package var planIndex: UInt16
+    /// 1 for the first try of this delivery, whether the ones before counted or not.
+    package var attempt: Int
+    package var action: PlannedAction
+    package var route: RouteIdentity
+    package var receivedNanoseconds: UInt64
+    package var location: DeliveryLocation
+}
+
+/// An outcome with what logs and metrics need.
+package struct SettledOutcome: Sendable {
+    package var entry: OutcomeEntry
+    /// nil for an outcome of the whole delivery.
+    package var action: PlannedAction?
+    package var route: RouteIdentity
+    package var receivedNanoseconds: UInt64
+}
+
+/// What the shell must do, in this order.
+package enum DispatcherCommand: Sendable {
+    case recordPlan(sequence: UInt64, [PlannedAction])
+    case recordOutcomes([SettledOutcome])
+    case start(StartedAction)
+}
+
+package struct DispatcherCore: Sendable {
+    enum CoalesceKey: Hashable, Sendable {
+        case target
+        case ref(Int)
+    }
+
+    enum TriggerState: UInt8, Sendable {
+        case queued, delayed, running
+    }
+
+    struct Trigger: Sendable {
+        var sequence: UInt64
+        var receivedNanoseconds: UInt64
+        var location: DeliveryLocation
+        /// Not to be started before; from window, backoff and Retry-After.
+        var notBefore: UInt64 = 0
+        var coalesceKey: CoalesceKey?
+        var queue: Int32
+        var route: Int32
+        var policy: Int32
+        var generation: UInt32
+        var planIndex: UInt16
+        /// Attempts that counted.
+        var attempts: UInt16 = 0
+        /// All attempts of this delivery.
+        var tries: UInt16 = 0
+        /// Failures in a row at this target; taken over when a newer delivery replaces this one.
+        var failures: UInt16 = 0
+        var objectMissing: UInt8 = 0
+        var state: TriggerState = .queued
+        var isProbeOfServer = false
+        var isProbeOfResource = false
+        var isFailureRecorded = false
+    }
+
+    /// What shares a queue. The version of a target does not count: it is the same object.
+    enum QueueKey: Hashable, Sendable {
+        case object(cluster: String, group: String, kind: String, namespace: String, name: String)
+        case ofRoute(Int32, PlannedAction)
+    }
+
+    struct Queue: Sendable {
+        var key: QueueKey
+        /// The newest planned action for the target.
+        var action: PlannedAction
+        var namespace: Int32
+        var serverBreaker: Int32
+        var resourceBreaker: Int32
+        var runningMax: Int
+        var running = 0
+        /// Triggers in any state; the queue is given back when there are none.
+        var triggerCount = 0
+        var waiting = IndexList()
+        var waitingByKey: [CoalesceKey: Int32] = [:]
+        /// In the ready list of its namespace or parked at a breaker.
+        var isListed = false
+    }
+
+    struct Namespace: Sendable {
+        var name: String
+        var weight: Int
+        var credit: Int
+        var running = 0
+        var queueCount = 0
+        var ready = IndexList()
+        var isInRound = false
+    }
+
+    struct PolicyKey: Hashable, Sendable {
+        var attempts: Int
+        var backoff: UInt64
+        var maxBackoff: UInt64
+        var maxAge: UInt64
+
+        init(_ policy: RetryPolicy) {
+            attempts = policy.attempts
+            backoff = policy.backoffNanoseconds
+            maxBackoff = policy.maxBackoffNanoseconds
+            maxAge = policy.maxAgeNanoseconds
+        }
+    }
+
+    let settings: DispatcherSettings
+    var random: SeededRandom
+
+    var triggers = Slab<Trigger>()
+    var queues = Slab<Queue>()
+    var namespaces = Slab<Namespace>()
+    var breakers = Slab<Breaker>()
+    var routes = Interned<RouteIdentity>()
+    var policies = Interned<PolicyKey>()
+    var queueIndexes: [QueueKey: Int] = [:]
+    var namespaceIndexes: [String: Int] = [:]
+    var breakerIndexes: [String: Int] = [:]
+    var timers = TimerHeap()
+    /// Namespaces with something ready and a free place.
+    var round = IndexList()
+    /// Plan entries without a final outcome, by delivery.
+    var owed: [UInt64: Int] = [:]
+    var now: UInt64 = 0
+    var running = 0
+    var nextGeneration: UInt32 = 0
+    var settled: [SettledOutcome] = []
+    var commands: [DispatcherCommand] = []
+
+    /// The keys of the breakers that are not closed.
+    package internal(set) var openBreakers: Set<String> = []
+
+    /// While true nothing starts; results are still taken.
+    package var isDraining = false
+
+    package init(settings: DispatcherSettings = DispatcherSettings(), seed: UInt64) {
+        precondition(
+            settings.runningMax >= 1 && settings.runningPerNamespaceMax >= 1 && settings.runningPerHTTPTargetMax >= 1
+                && settings.breakerFailuresMax >= 1 && settings.objectMissingAttemptsMax >= 1,
+            "a dispatcher's limits are at least 1")
+        self.settings = settings
+        random = SeededRandom(seed: seed)
+    }
+
+    // MARK: - Inputs
+
+    /// Plans a delivery by the current definition of its route; nil: the route is gone.
+    ///
+    /// `ref` is the event's ref; needed only when the route coalesces by ref. A sequence that is already owed is left out.
+    package mutating func plan(_ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
+        advance(to: now)
+        guard owed[delivery.sequence] == nil else { return }
+        var actions: [PlannedAction] = []
+        for action in definition?.actions ?? [] {
+            let planned = PlannedAction(action)
+            // Twice the same level-triggered target in one delivery is one trigger.
+            if !planned.needsRoute, actions.contains(planned) { continue }
+            actions.append(planned)
+        }
+        guard let definition, !actions.isEmpty else {
+            let reason = definition == nil ? IgnoredReason.routeRemoved : IgnoredReason.noActions
+            settle(
+                OutcomeEntry(
+                    sequence: delivery.sequence, planIndex: OutcomeEntry.wholeDelivery, code: .ignored, reason: reason),
+                action: nil, delivery)
+            return
+        }
+        commands.append(.recordPlan(sequence: delivery.sequence, actions))
+        owed[delivery.sequence] = actions.count
+        for (index, action) in actions.enumerated() {
+            add(action, at: index, of: delivery, definition: definition, ref: ref, attempts: 0)
+        }
+    }
+
+    /// Takes up a delivery that the journal still owes. With a plan the plan holds; what needs the route's current
+    /// settings and no longer finds them there is ignored. Entries with a final outcome are not run again.
+    package mutating func recover(_ recovered: RecoveredDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
+        let delivery = recovered.delivery
+        guard let plan = recovered.plan else {
+            if !recovered.outcomes.contains(where: { $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery }) {
+                self.plan(delivery, definition: definition, ref: ref, now: now)
+            }
+            return
+        }
+        advance(to: now)
+        guard owed[delivery.sequence] == nil else { return }
+        var attempts: [UInt16: UInt64] = [:]
+        var finished: Set<UInt16> = []
+        for outcome in recovered.outcomes where outcome.sequence == delivery.sequence {
+            if outcome.code.isFinal {
+                finished.insert(outcome.planIndex)
+            } else {
+                attempts[outcome.planIndex] = max(attempts[outcome.planIndex] ?? 0, outcome.detail)
+            }
+        }
+        guard !finished.contains(OutcomeEntry.wholeDelivery) else { return }
+        let open = plan.indices.filter { !finished.contains(UInt16(clamping: $0)) }
+        guard !open.isEmpty else { return }
+        owed[delivery.sequence] = open.count
+        for index in open {
+            guard let action = PlannedAction(plan[index]) else {
+                settle(
+                    OutcomeEntry(
+                        sequence: delivery.sequence, planIndex: UInt16(clamping: index), code: .dead,
+                        reason: "the plan entry cannot be read by this version"),
+                    action: nil, delivery)
+                continue
+            }
+            if action.needsRoute, definition?.actions.contains(where: { action.matches($0) }) != true {
+                settle(
+                    OutcomeEntry(
+                        sequence: delivery.sequence, planIndex: UInt16(clamping: index), code: .ignored,
+                        reason: IgnoredReason.routeRemoved),
+                    action: action, delivery)
+                continue
+            }
+            add(
+                action, at: index, of: delivery, definition: definition, ref: ref,
+                attempts: attempts[UInt16(clamping: index)] ?? 0)
+        }
+    }
+
+    /// Moves the clock; it never goes back. Fires what is due.
+    package mutating func advance(to time: UInt64) {
+        now = max(now, time)
+        while let subject = timers.popDue(now) {
+            switch subject {
+            case .trigger(let id): becomeDue(id)
+            case .breaker(let index, let generation): reopenPassage(index, generation)
+            }
+        }
+    }
+
+    /// What is to be done now. Starts as many actions as limits and breakers allow.
+    package mutating func takeCommands(now: UInt64) -> [DispatcherCommand] {
+        advance(to: now)
+        startReady()
+        flushSettled()
+        defer { commands = [] }
+        return commands
+    }
+
+    /// When `takeCommands` must be called next if nothing else happens; nil: nothing waits for the time.
+    package var wakeAt: UInt64? { isDraining ? nil : timers.earliest }
+
+    // MARK: - Figures
+
+    package var runningCount: Int { running }
+    /// Triggers that are owed and do not run.
+    package var waitingCount: Int { triggers.count - running }
+    package var owedDeliveryCount: Int { owed.count }
+    /// When the oldest owed delivery was received. Looks at every trigger.
+    package var oldestReceivedNanoseconds: UInt64? {
+        triggers.slots.lazy.filter { $0.queue != IndexList.none }.map(\.receivedNanoseconds).min()
+    }
+
+    // MARK: - Outcomes
+
+    mutating func settle(_ entry: OutcomeEntry, action: PlannedAction?, _ delivery: QueuedDelivery) {
+        settle(entry, action: action, route: delivery.route, receivedNanoseconds: delivery.receivedNanoseconds)
+    }
+
+    mutating func settle(
+        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64
+    ) {
+        settled.append(
+            SettledOutcome(entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds))
+        guard entry.code.isFinal, let left = owed[entry.sequence] else { return }
+        owed[entry.sequence] = left > 1 ? left - 1 : nil
+    }
+
+    /// Outcomes leave as one batch, behind the plans that came before them and before the plans that come after.
+    mutating func flushSettled() {
+        guard !settled.isEmpty else { return }
+        commands.append(.recordOutcomes(settled))
+        settled = []
+    }
+}

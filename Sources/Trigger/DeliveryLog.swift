@@ -1,0 +1,103 @@
+// What the dispatcher needs of the journal and of the catalog, as small protocols: the wiring gives them. So this room
+// is tested without a disk and knows nothing of record formats.
+
+public import Delivery
+
+/// Where a delivery's record lies in the journal.
+public struct DeliveryLocation: Sendable, Equatable {
+    public var segment: UInt64
+    public var offset: UInt32
+    public var length: UInt32
+
+    public init(segment: UInt64, offset: UInt32, length: UInt32) {
+        self.segment = segment
+        self.offset = offset
+        self.length = length
+    }
+}
+
+/// A durable delivery that waits for its triggers.
+public struct QueuedDelivery: Sendable, Equatable {
+    public var sequence: UInt64
+    /// Nanoseconds since 1970.
+    public var receivedNanoseconds: UInt64
+    public var route: RouteIdentity
+    public var location: DeliveryLocation
+
+    public init(
+        sequence: UInt64, receivedNanoseconds: UInt64, route: RouteIdentity, location: DeliveryLocation
+    ) {
+        self.sequence = sequence
+        self.receivedNanoseconds = receivedNanoseconds
+        self.route = route
+        self.location = location
+    }
+}
+
+/// A delivery found in the journal at the start, with what was written about it.
+public struct RecoveredDelivery: Sendable, Equatable {
+    public var delivery: QueuedDelivery
+    /// nil: the crash came before the plan. Then the current configuration says what to do.
+    public var plan: [EncodedPlanEntry]?
+    /// In the order of the journal; attempts included.
+    public var outcomes: [OutcomeEntry]
+
+    public init(delivery: QueuedDelivery, plan: [EncodedPlanEntry]?, outcomes: [OutcomeEntry]) {
+        self.delivery = delivery
+        self.plan = plan
+        self.outcomes = outcomes
+    }
+}
+
+/// A delivery's record, read back when an action needs it.
+public struct DeliveryPayload: Sendable {
+    public struct Field: Sendable, Equatable {
+        public var name: String
+        public var value: String
+
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public var sender: SenderType
+    /// Empty when the request had none.
+    public var deliveryID: String
+    /// The sender's event name as it stood in the request; may be empty.
+    public var eventKind: String
+    public var contentType: String
+    /// Credentials are already overwritten (DESIGN section 7).
+    public var headers: [Field]
+    public var body: [UInt8]
+
+    public init(
+        sender: SenderType, deliveryID: String, eventKind: String, contentType: String, headers: [Field], body: [UInt8]
+    ) {
+        self.sender = sender
+        self.deliveryID = deliveryID
+        self.eventKind = eventKind
+        self.contentType = contentType
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// The journal, as the dispatcher uses it.
+///
+/// `recordPlan` and `recordOutcomes` come from the dispatcher's thread alone, in the order in which they must stand in
+/// the log; neither may block for long, neither needs a sync of its own. The order matters: an outcome `merged` of one
+/// delivery follows the plan of the delivery that it names, so that no crash keeps the first and loses the second.
+/// `payload` comes from any thread.
+public protocol DeliveryLog: Sendable {
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry])
+    func recordOutcomes(_ outcomes: [OutcomeEntry])
+    /// Head fields and body; nil when the record is gone.
+    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload?
+}
+
+/// The current configuration. Called from any thread.
+public protocol RouteLookup: Sendable {
+    /// nil: there is no such route (any more).
+    func definition(of route: RouteIdentity) -> RouteDefinition?
+}

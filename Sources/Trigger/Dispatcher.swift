@@ -1,0 +1,125 @@
+// Dispatcher: the shell around `DispatcherCore`. One thread owns the core; deliveries, results and the wish to stop come
+// through the mailbox; actions run as tasks whose results come back the same way. The journal's plans and outcomes are
+// written from this thread, in the core's order.
+
+public import Delivery
+import Foundation
+public import Logging
+import Synchronization
+
+/// How a record's meaning is read, for the actions that tell it.
+public typealias EventDecoder = @Sendable (DeliveryPayload) -> Event
+
+public final class Dispatcher: Sendable {
+    enum Message: Sendable {
+        case deliveries([QueuedDelivery])
+        case recovered([RecoveredDelivery])
+        case finished(TriggerID, ActionResult)
+        case drain
+        case stop
+    }
+
+    /// What the worker thread needs; fixed at the start.
+    struct Parts: Sendable {
+        var log: any DeliveryLog
+        var routes: any RouteLookup
+        var runners: ActionRunners
+        var decodeEvent: EventDecoder
+        var logger: Logger
+        var metrics: TriggerMetrics
+    }
+
+    public let metrics: TriggerMetrics
+    private let mailbox = Mailbox<Message>()
+    private let drained = Signal()
+    private let stopped = Signal()
+
+    /// Starts the thread. `seed` drives the jitter; nil takes a random one.
+    public init(
+        log: any DeliveryLog, routes: any RouteLookup, runners: ActionRunners, decodeEvent: @escaping EventDecoder,
+        settings: DispatcherSettings = DispatcherSettings(), metrics: TriggerMetrics = TriggerMetrics(),
+        logger: Logger, seed: UInt64? = nil
+    ) {
+        self.metrics = metrics
+        let parts = Parts(
+            log: log, routes: routes, runners: runners, decodeEvent: decodeEvent, logger: logger, metrics: metrics)
+        let core = DispatcherCore(settings: settings, seed: seed ?? UInt64.random(in: .min ... .max))
+        let thread = Thread { [mailbox, drained, stopped] in
+            var worker = DispatcherWorker(core: core, parts: parts, mailbox: mailbox, drained: drained)
+            worker.run()
+            stopped.set()
+        }
+        thread.name = "dispatcher"
+        thread.start()
+    }
+
+    /// Takes durable deliveries, each once, from any thread. Dropped after `drain`: they stay owed in the journal.
+    public func enqueue(_ deliveries: [QueuedDelivery]) {
+        guard !deliveries.isEmpty else { return }
+        mailbox.post(.deliveries(deliveries))
+    }
+
+    /// Takes what the journal still owes from before the start, in the order of the sequences.
+    public func replay(_ deliveries: [RecoveredDelivery]) {
+        guard !deliveries.isEmpty else { return }
+        mailbox.post(.recovered(deliveries))
+    }
+
+    /// Starts nothing any more, gives what runs until `deadline`, then cancels it and stops the thread. What has no
+    /// final outcome stays owed in the journal. Outcomes recorded before this returns are with the journal.
+    public func drain(deadline: ContinuousClock.Instant) async {
+        mailbox.post(.drain)
+        await drained.wait(until: deadline)
+        mailbox.post(.stop)
+        await stopped.wait(until: nil)
+    }
+}
+
+/// Something that happens once and may be waited for.
+final class Signal: Sendable {
+    private struct State {
+        var isSet = false
+        var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+    private let state = Mutex(State())
+
+    func set() {
+        let waiters = state.withLock { state in
+            state.isSet = true
+            defer { state.waiters = [:] }
+            return state.waiters
+        }
+        for waiter in waiters.values { waiter.resume() }
+    }
+
+    /// Returns when it is set, at `deadline`, or when the task is cancelled.
+    func wait(until deadline: ContinuousClock.Instant?) async {
+        guard let deadline else { return await wait() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func wait() async {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.isSet || Task.isCancelled { return true }
+                    state.waiters[id] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
+    }
+}

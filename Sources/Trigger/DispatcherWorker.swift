@@ -1,0 +1,179 @@
+// DispatcherWorker: what runs on the dispatcher's thread. Takes messages, feeds the core, carries out its commands.
+
+import Delivery
+import Logging
+import Metrics
+
+struct DispatcherWorker: ~Copyable {
+    private var core: DispatcherCore
+    private let parts: Dispatcher.Parts
+    private let mailbox: Mailbox<Dispatcher.Message>
+    private let drained: Signal
+    private let clock = DispatcherClock()
+    private var tasks: [TriggerID: Task<Void, Never>] = [:]
+    private var isStopping = false
+    private var agesAt: UInt64 = 0
+
+    /// How often the age of the oldest delivery is looked for; that looks at all that wait.
+    private static let ageIntervalNanoseconds: UInt64 = 1_000_000_000
+
+    init(
+        core: DispatcherCore, parts: Dispatcher.Parts, mailbox: Mailbox<Dispatcher.Message>, drained: Signal
+    ) {
+        self.core = core
+        self.parts = parts
+        self.mailbox = mailbox
+        self.drained = drained
+    }
+
+    /// Until `.stop`.
+    mutating func run() {
+        while !isStopping {
+            var limit = core.wakeAt
+            // Ages grow by themselves: look again while something is owed.
+            if core.owedDeliveryCount > 0 { limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds) }
+            let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
+            for message in messages { handle(message) }
+            for command in core.takeCommands(now: clock.now) { carryOut(command) }
+            updateFigures()
+            if core.isDraining, core.runningCount == 0 { drained.set() }
+        }
+        mailbox.close()
+        for task in tasks.values { task.cancel() }
+        drained.set()
+    }
+
+    private mutating func handle(_ message: Dispatcher.Message) {
+        let now = clock.now
+        switch message {
+        case .deliveries(let deliveries):
+            // A drained dispatcher plans nothing: what comes now is planned after the restart.
+            if core.isDraining { return }
+            for delivery in deliveries {
+                let definition = parts.routes.definition(of: delivery.route)
+                core.plan(delivery, definition: definition, ref: ref(of: delivery, definition), now: now)
+            }
+        case .recovered(let deliveries):
+            if core.isDraining { return }
+            for recovered in deliveries {
+                let definition = parts.routes.definition(of: recovered.delivery.route)
+                core.recover(
+                    recovered, definition: definition, ref: ref(of: recovered.delivery, definition), now: now)
+            }
+        case .finished(let id, let result):
+            tasks[id] = nil
+            core.complete(id, result, now: now)
+        case .drain: core.isDraining = true
+        case .stop:
+            core.isDraining = true
+            isStopping = true
+        }
+    }
+
+    /// The event's ref, read from the record only where the route coalesces by it.
+    private func ref(of delivery: QueuedDelivery, _ definition: RouteDefinition?) -> String? {
+        guard definition?.coalesce?.by == .ref,
+            let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location)
+        else { return nil }
+        return parts.decodeEvent(payload).ref
+    }
+
+    private mutating func carryOut(_ command: DispatcherCommand) {
+        switch command {
+        case .recordPlan(let sequence, let actions):
+            parts.log.recordPlan(sequence: sequence, entries: actions.map(\.encoded))
+        case .recordOutcomes(let settled):
+            parts.log.recordOutcomes(settled.map(\.entry))
+            for outcome in settled { count(outcome) }
+        case .start(let started):
+            parts.metrics.attempts.increment()
+            if started.attempt > 1 { parts.metrics.retries.increment() }
+            let parts = parts
+            let mailbox = mailbox
+            tasks[started.id] = Task {
+                let result = await Self.attempt(started, parts)
+                mailbox.post(.finished(started.id, result))
+            }
+        }
+    }
+
+    /// One attempt, from the current route and the record to the runner.
+    private static func attempt(_ started: StartedAction, _ parts: Dispatcher.Parts) async -> ActionResult {
+        guard let runner = parts.runners[started.action] else { return ActionRunners.switchedOff(started.action) }
+        var action: Action
+        var payload: DeliveryPayload?
+        var event = Event()
+        switch started.action {
+        case .reconcile(let target): action = .reconcile(target)
+        case .http, .exec, .log:
+            guard
+                let current = parts.routes.definition(of: started.route)?.actions.first(where: {
+                    started.action.matches($0)
+                })
+            else { return .ignored(reason: IgnoredReason.routeRemoved) }
+            action = current
+            payload = parts.log.payload(sequence: started.sequence, location: started.location)
+            guard let payload else {
+                return .failed(
+                    ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            }
+            if case .http = started.action {} else { event = parts.decodeEvent(payload) }
+        }
+        return await runner.run(
+            ActionAttempt(
+                sequence: started.sequence, planIndex: started.planIndex, number: started.attempt,
+                route: started.route, receivedNanoseconds: started.receivedNanoseconds, action: action,
+                payload: payload, event: event))
+    }
+
+    // MARK: - Figures and log
+
+    private func count(_ settled: SettledOutcome) {
+        let entry = settled.entry
+        parts.metrics.outcome(settled.action?.name ?? "none", entry.code).increment()
+        switch entry.code {
+        case .done:
+            let wall = DispatcherClock.wall
+            let nanoseconds = wall > settled.receivedNanoseconds ? wall - settled.receivedNanoseconds : 0
+            parts.metrics.receiveToDoneSeconds.observe(Double(nanoseconds) / 1e9)
+            parts.logger.debug("trigger done", metadata: fields(settled))
+        case .merged: parts.logger.debug("trigger merged", metadata: fields(settled))
+        case .ignored: parts.logger.notice("delivery ignored", metadata: fields(settled))
+        case .failed: parts.logger.notice("trigger failed, will be tried again", metadata: fields(settled))
+        case .dead: parts.logger.warning("trigger dead", metadata: fields(settled))
+        }
+    }
+
+    private func fields(_ settled: SettledOutcome) -> Logger.Metadata {
+        var fields: Logger.Metadata = [
+            "sequence": "\(settled.entry.sequence)", "route": "\(settled.route)",
+            "action": "\(settled.action?.name ?? "none")",
+        ]
+        if settled.route.cluster != "local" { fields["cluster"] = "\(settled.route.cluster)" }
+        if let target = settled.action?.targetText, !target.isEmpty { fields["target"] = "\(target)" }
+        switch settled.entry.code {
+        case .merged: fields["merged_into"] = "\(settled.entry.detail)"
+        case .done, .failed, .dead: fields["attempts"] = "\(settled.entry.detail)"
+        case .ignored: break
+        }
+        if !settled.entry.reason.isEmpty { fields["reason"] = "\(settled.entry.reason)" }
+        return fields
+    }
+
+    private mutating func updateFigures() {
+        let metrics = parts.metrics
+        metrics.running.set(Int64(core.runningCount))
+        metrics.waiting.set(Int64(core.waitingCount))
+        metrics.owedDeliveries.set(Int64(core.owedDeliveryCount))
+        metrics.setOpenBreakers(core.openBreakers)
+        let now = clock.now
+        guard core.owedDeliveryCount > 0 else {
+            metrics.oldestAgeSeconds.set(0)
+            return
+        }
+        guard now >= agesAt &+ Self.ageIntervalNanoseconds else { return }
+        agesAt = now
+        let oldest = core.oldestReceivedNanoseconds ?? now
+        metrics.oldestAgeSeconds.set(Int64((now > oldest ? now - oldest : 0) / 1_000_000_000))
+    }
+}

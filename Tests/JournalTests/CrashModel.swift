@@ -1,0 +1,377 @@
+// CrashModel: what a journal must still know after a crash, kept as plain dictionaries.
+
+import Journal
+import Testing
+
+/// Drives one journal on one simulated disk through appends, commits, plans, outcomes, faults and crashes.
+final class CrashModel {
+    struct Delivery {
+        var body: [UInt8]
+        var decision: Decision
+        var id: String
+        /// `commit` said durable, or a recovery found it.
+        var isAcknowledged = false
+        var plan: [PlanEntry]?
+        var isPlanDurable = false
+        /// Finals that were handed over, and those known to be durable.
+        var handedFinals: Set<UInt16> = []
+        var durableFinals: Set<UInt16> = []
+        var handedWhole = false
+        var durableWhole = false
+        var hasOutcome: Bool { !handedFinals.isEmpty || handedWhole }
+
+        func isFinal(_ finals: Set<UInt16>, _ whole: Bool, _ plan: [PlanEntry]?) -> Bool {
+            if whole { return true }
+            guard let plan else { return false }
+            return finals.count >= plan.count
+        }
+
+        var mayBeFinal: Bool { isFinal(handedFinals, handedWhole, plan) }
+        var mustBeFinal: Bool { isFinal(durableFinals, durableWhole, isPlanDurable ? plan : nil) }
+    }
+
+    let disk: SimulatedDisk
+    let options: JournalOptions
+    var generator: SeededGenerator
+    private var writer: JournalWriter!
+    private var deliveries: [UInt64: Delivery] = [:]
+    // Everything that was ever appended under a sequence: what was never acknowledged may give its sequence up.
+    private var bodies: [UInt64: [[UInt8]]] = [:]
+    private var group: [(UInt64, TestDelivery)] = []
+    private var clock: UInt64 = seconds(1000)
+    private var counter = 0
+    private var idCounter = 0
+    private(set) var acknowledgedCount = 0
+    private(set) var recoveries = 0
+    // Sequences whose answers were lost with an unsynced power cut.
+    private let mayLoseAcknowledged: Bool
+
+    init(seed: UInt64, options: JournalOptions) {
+        disk = SimulatedDisk(seed: seed &* 31 &+ 7)
+        generator = SeededGenerator(seed: seed)
+        self.options = options
+        mayLoseAcknowledged = options.durability != .sync
+    }
+
+    func run(epochs: Int) throws {
+        for _ in 0..<epochs {
+            try open()
+            let steps = Int.random(in: 0..<120, using: &generator)
+            for _ in 0..<steps { try step() }
+            end()
+        }
+        try open()
+        writer.close(now: clock)
+        writer = nil
+        #expect(disk.openHandles == 0, "every file is closed")
+    }
+
+    // MARK: Steps
+
+    private func step() throws {
+        clock += UInt64.random(in: 1..<100_000_000, using: &generator)
+        switch Int.random(in: 0..<100, using: &generator) {
+        case 0..<50: try appendAndCommit()
+        case 50..<60: plan()
+        case 60..<82: outcomes()
+        case 82..<94: tick()
+        case 94..<97:
+            disk.withFaults { faults in
+                faults.shortWritePercent = [0, 40].randomElement(using: &generator)!
+                faults.failedWritePercent = [0, 0, 10].randomElement(using: &generator)!
+                faults.failedSyncPercent = [0, 0, 10].randomElement(using: &generator)!
+                faults.capacity = [Int.max, Int.max, 300 << 10].randomElement(using: &generator)!
+            }
+        default:
+            if generator.chance(30) {
+                disk.withFaults { $0.dieAfter = Int.random(in: 0..<12, using: &generator) }
+            } else {
+                disk.withFaults { $0 = SimulatedDisk.Faults() }
+            }
+        }
+    }
+
+    private func appendAndCommit() throws {
+        for _ in 0..<Int.random(in: 1...5, using: &generator) { append() }
+        let result = writer.commit(now: clock)
+        switch result {
+        case .durable(let through):
+            for (sequence, _) in group {
+                #expect(sequence <= through)
+                acknowledge(sequence)
+            }
+            housekeepingIsDurable()
+        case .failed:
+            // What was durable before the failure is named, and is owed.
+            let named = Set(writer.committedDeliveries.map(\.sequence))
+            for (sequence, _) in group {
+                if named.contains(sequence) { acknowledge(sequence) } else { deliveries[sequence] = nil }
+            }
+        }
+        if case .durable = result {
+            let due = group.map(\.0).filter { deliveries[$0]?.decision == .accepted }
+            #expect(writer.committedDeliveries.map(\.sequence) == due)
+        }
+        group = []
+    }
+
+    private func acknowledge(_ sequence: UInt64) {
+        deliveries[sequence]?.isAcknowledged = true
+        acknowledgedCount += 1
+    }
+
+    private func append() {
+        counter += 1
+        let size = [0, 10, 700, 3000, 9000].randomElement(using: &generator)!
+        var body = Array("body \(counter) ".utf8)
+        while body.count < size { body.append(UInt8(truncatingIfNeeded: generator.next())) }
+        var delivery = TestDelivery(body: body)
+        delivery.decision = [.accepted, .accepted, .accepted, .stored, .ignored].randomElement(using: &generator)!
+        delivery.receivedAt = clock
+        delivery.namespace = ["team-a", "team-b", "team-c"].randomElement(using: &generator)!
+        var expectedDuplicate: UInt64?
+        if generator.chance(50) {
+            idCounter += 1
+            delivery = delivery.identified("id-\(idCounter)", by: writer, window: 1 << 20)
+        } else if generator.chance(30), let (earlier, known) = repeatable() {
+            // The same request again: nothing has happened to the first one, so it must be a duplicate of it.
+            let again = TestDelivery(body: known.body).identified(known.id, by: writer, window: 1 << 20)
+            again.receivedAt = clock
+            again.namespace = delivery.namespace
+            delivery = again
+            expectedDuplicate = earlier
+        }
+        switch delivery.append(to: writer) {
+        case .appended(let sequence):
+            #expect(expectedDuplicate == nil, "a repeat must not be accepted")
+            enter(sequence, delivery, delivery.decision)
+        case .duplicate(let earlier, let sequence):
+            #expect(expectedDuplicate == earlier)
+            enter(sequence, delivery, .duplicate)
+        case .refused(let reason):
+            if reason == .sealed { #expect(!writer.isAccepting) }
+        }
+    }
+
+    private func enter(_ sequence: UInt64, _ delivery: TestDelivery, _ decision: Decision) {
+        #expect(deliveries[sequence] == nil, "sequence \(sequence) was given out before")
+        deliveries[sequence] = Delivery(
+            body: decision == .duplicate ? [] : delivery.body, decision: decision, id: delivery.deliveryID)
+        bodies[sequence, default: []].append(decision == .duplicate ? [] : delivery.body)
+        group.append((sequence, delivery))
+    }
+
+    /// An accepted delivery with an id of which nothing became yet.
+    private func repeatable() -> (UInt64, Delivery)? {
+        deliveries.sorted { $0.key < $1.key }.filter {
+            $0.value.isAcknowledged && $0.value.decision == .accepted && !$0.value.id.isEmpty && !$0.value.hasOutcome
+                && $0.value.plan?.isEmpty != true
+        }.randomElement(using: &generator).map { ($0.key, $0.value) }
+    }
+
+    private func owedSequences() -> [UInt64] {
+        deliveries.filter { $0.value.isAcknowledged && $0.value.decision == .accepted && !$0.value.mayBeFinal }
+            .keys.sorted()
+    }
+
+    private func plan() {
+        guard let sequence = owedSequences().filter({ deliveries[$0]!.plan == nil }).randomElement(using: &generator)
+        else { return }
+        let count = Int.random(in: 0...3, using: &generator)
+        let entries = (0..<count).map { PlanEntry(actionKind: UInt8($0), target: Array("target \(sequence)".utf8)) }
+        #expect(writer.appendPlan(sequence: sequence, entries: entries, now: clock))
+        deliveries[sequence]!.plan = entries
+    }
+
+    private func outcomes() {
+        var entries: [OutcomeEntry] = []
+        // Mostly the old ones, so that the log can go on.
+        let owed = owedSequences()
+        for sequence in owed.prefix(Int.random(in: 1...12, using: &generator)) where generator.chance(80) {
+            let outcome: Outcome = [.done, .done, .ignored, .merged, .dead, .failed].randomElement(using: &generator)!
+            var index = OutcomeEntry.wholeDelivery
+            if let plan = deliveries[sequence]!.plan, !plan.isEmpty, generator.chance(80) {
+                index = UInt16(Int.random(in: 0..<plan.count, using: &generator))
+            }
+            entries.append(OutcomeEntry(sequence: sequence, planIndex: index, outcome: outcome, detail: 1, reason: "r"))
+            if outcome.isFinal, index == OutcomeEntry.wholeDelivery {
+                deliveries[sequence]!.handedWhole = true
+            } else if outcome.isFinal {
+                deliveries[sequence]!.handedFinals.insert(index)
+            } else {
+                // A failing delivery may be sent again and counts as new.
+                deliveries[sequence]!.id = ""
+            }
+        }
+        writer.appendOutcomes(entries, now: clock)
+        #expect(writer.owedCount == owedSequences().count)
+    }
+
+    private func tick() {
+        clock += seconds(1)
+        writer.tick(now: clock)
+        if !writer.hasUnsyncedHousekeeping { housekeepingIsDurable() }
+    }
+
+    private func housekeepingIsDurable() {
+        guard !mayLoseAcknowledged else { return }
+        for sequence in deliveries.keys {
+            deliveries[sequence]!.isPlanDurable = deliveries[sequence]!.plan != nil
+            deliveries[sequence]!.durableFinals = deliveries[sequence]!.handedFinals
+            deliveries[sequence]!.durableWhole = deliveries[sequence]!.handedWhole
+        }
+    }
+
+    // MARK: Ends and recoveries
+
+    private var wasPowerCut = false
+    // A loss was found; later starts may find more of it, because nothing was written in between.
+    private var isBehind = false
+
+    private func end() {
+        let kind = Int.random(in: 0..<10, using: &generator)
+        wasPowerCut = kind < 7
+        // Some ends come in the middle of a group.
+        if generator.chance(30) {
+            for _ in 0..<3 { append() }
+            if generator.chance(50) {
+                disk.withFaults { $0.dieAfter = Int.random(in: 0..<4, using: &generator) }
+                if case .durable = writer.commit(now: clock) { group.forEach { acknowledge($0.0) } }
+            }
+        } else if kind == 9 {
+            writer.close(now: clock)
+            if !writer.hasUnsyncedHousekeeping { housekeepingIsDurable() }
+        }
+        group = []
+        writer = nil
+        if kind < 7 { disk.crash() } else { disk.kill() }
+    }
+
+    private func open() throws {
+        while true {
+            // Some starts are cut off as well.
+            if generator.chance(25) {
+                disk.withFaults { $0.dieAfter = Int.random(in: 0..<25, using: &generator) }
+            }
+            do {
+                let (opened, report) = try JournalWriter.open(
+                    options: options, disk: disk, checksum: tableChecksum, now: clock)
+                if generator.chance(10) {
+                    // Twice in a row.
+                    disk.crash()
+                    continue
+                }
+                disk.withFaults { $0 = SimulatedDisk.Faults() }
+                writer = opened
+                recoveries += 1
+                try check(report)
+                return
+            } catch let error as JournalError {
+                #expect(error == .failed(DiskError(code: 5, operation: operation(error))))
+                disk.crash()
+                wasPowerCut = true
+            }
+        }
+    }
+
+    private func operation(_ error: JournalError) -> DiskOperation {
+        if case .failed(let error) = error { return error.operation }
+        return .list
+    }
+
+    private func check(_ report: RecoveryReport) throws {
+        // Not synced in time, a power cut takes acknowledged records; what the log knows to be gone it says.
+        let lossy = mayLoseAcknowledged && (wasPowerCut || isBehind)
+        isBehind = lossy
+        if !mayLoseAcknowledged { #expect(report.damage.isEmpty, "\(report.damage)") }
+        wasPowerCut = false
+        let highest = deliveries.filter(\.value.isAcknowledged).keys.max() ?? 0
+        #expect(report.nextSequence > highest)
+        #expect(writer.owedCount == report.owed.count)
+
+        let found = try records()
+        let base = oldestBase()
+        for (sequence, body) in found {
+            #expect(bodies[sequence]?.contains(body) == true, "sequence \(sequence) was never appended like this")
+        }
+        for (sequence, delivery) in deliveries where delivery.isAcknowledged && sequence >= base && !lossy {
+            #expect(found[sequence] == delivery.body, "acknowledged sequence \(sequence) is lost")
+        }
+
+        let owed = Dictionary(uniqueKeysWithValues: report.owed.map { ($0.sequence, $0) })
+        for (sequence, delivery) in deliveries where delivery.isAcknowledged && delivery.decision == .accepted {
+            if delivery.mustBeFinal, !lossy { #expect(owed[sequence] == nil, "\(sequence) is owed again") }
+            if !delivery.mayBeFinal, !lossy { #expect(owed[sequence] != nil, "\(sequence) is not owed any more") }
+        }
+        for (sequence, delivery) in owed { try check(sequence, delivery, lossy) }
+        adopt(report, found)
+    }
+
+    private func check(_ sequence: UInt64, _ owed: OwedDelivery, _ lossy: Bool) throws {
+        let record = try #require(try writer.reader.read(owed.location, expecting: sequence))
+        #expect(bodies[sequence]?.contains(Array(record.body)) == true)
+        guard let known = deliveries[sequence] else { return }
+        #expect(Array(record.body) == known.body)
+        if known.isPlanDurable, !lossy { #expect(owed.plan == known.plan) }
+        if let plan = owed.plan { #expect(known.plan == plan) }
+        let finals = Set(owed.progress.filter { $0.outcome != nil }.map(\.planIndex))
+        if !lossy { #expect(known.durableFinals.isSubset(of: finals)) }
+        #expect(finals.isSubset(of: known.handedFinals))
+    }
+
+    /// Deliveries in their own places (copies are met through what is owed).
+    private func records() throws -> [UInt64: [UInt8]] {
+        var found: [UInt64: [UInt8]] = [:]
+        var last: UInt64 = 0
+        try writer.reader.follow(from: 1, through: writer.nextSequence) { record in
+            #expect(record.sequence > last, "sequences grow")
+            last = record.sequence
+            found[record.sequence] = Array(record.body)
+            return true
+        }
+        return found
+    }
+
+    private func oldestBase() -> UInt64 {
+        for name in disk.names.sorted() where name.hasSuffix(".segment") {
+            let scan = disk.content(name)!.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }
+            if let start = scan.start { return start.baseSequence }
+        }
+        return .max
+    }
+
+    /// What the recovery found is the truth from here on.
+    private func adopt(_ report: RecoveryReport, _ found: [UInt64: [UInt8]]) {
+        let owed = Dictionary(uniqueKeysWithValues: report.owed.map { ($0.sequence, $0) })
+        var kept: [UInt64: Delivery] = [:]
+        for (sequence, known) in deliveries {
+            var delivery = known
+            if let owed = owed[sequence] {
+                delivery.isAcknowledged = true
+                delivery.plan = owed.plan
+                delivery.isPlanDurable = owed.plan != nil
+                delivery.handedFinals = Set(owed.progress.filter { $0.outcome != nil }.map(\.planIndex))
+                delivery.durableFinals = delivery.handedFinals
+                delivery.handedWhole = false
+                delivery.durableWhole = false
+                // A failed attempt may or may not have been found; what is not certain is not tested.
+                if owed.progress.contains(where: { $0.attempts > 0 }) { delivery.id = "" }
+                kept[sequence] = delivery
+            } else if let body = found[sequence], body == known.body {
+                delivery.isAcknowledged = true
+                if delivery.decision == .accepted {
+                    delivery.handedWhole = true
+                    delivery.durableWhole = true
+                }
+                kept[sequence] = delivery
+            }
+        }
+        // Records of a group that failed may be found all the same: answered with 503, owed.
+        for sequence in owed.keys where kept[sequence] == nil {
+            kept[sequence] = Delivery(
+                body: found[sequence] ?? bodies[sequence]!.last!, decision: .accepted, id: "", isAcknowledged: true,
+                plan: owed[sequence]!.plan, isPlanDurable: owed[sequence]!.plan != nil)
+        }
+        deliveries = kept
+    }
+}

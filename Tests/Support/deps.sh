@@ -1,0 +1,77 @@
+#!/bin/bash
+# Installs the Debian packages that Grapnel needs to be built and tested. Does nothing when they are all there.
+#
+#   deps.sh          what building and testing needs
+#   deps.sh peers    what only the comparison with other servers needs
+#
+# No daemon is started: a package that brings one (prometheus, for promtool; haproxy) is installed with a policy that
+# forbids it, and the policy is taken away afterwards.
+set -euo pipefail
+
+build=(
+    libssl-dev       # TLS, single digests
+    libipsec-mb-dev  # HMAC of a batch, CRC
+    liburing-dev     # io_uring
+    libsimdjson-dev  # JSON
+    zlib1g-dev       # CRC where the CPU lacks what libipsec-mb wants
+)
+test=(
+    python3     # end-to-end tests, demo
+    openssl     # signs deliveries without any code of ours
+    curl        # the quickstart
+    gcc         # the allocation counter
+    libc6-dev
+    strace      # shows that an answer waits for the sync
+    prometheus  # promtool judges /metrics
+)
+peers=(haproxy wrk gcc libc6-dev)
+
+case "${1:-}" in
+    "") wanted=("${build[@]}" "${test[@]}") ;;
+    peers) wanted=("${build[@]}" "${peers[@]}") ;;
+    *) echo "usage: $0 [peers]" >&2; exit 2 ;;
+esac
+
+if ! command -v swift >/dev/null; then
+    echo "swift was not found. Grapnel needs Swift 6.3 or newer: https://www.swift.org/install/linux" >&2
+    exit 3
+fi
+if ! command -v dpkg-query >/dev/null; then
+    echo "This is no Debian system. Install what these packages hold by other means: ${wanted[*]}" >&2
+    exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "Missing packages: ${missing[*]}. Run as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 3
+    fi
+    root=(sudo)
+fi
+echo "installing ${missing[*]}"
+
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+    "${root[@]}" chmod 755 $policy
+    trap '"${root[@]}" rm -f $policy' EXIT
+fi
+
+install() {
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" </dev/null
+}
+# The package lists may be absent or old: refresh them once, when the first attempt fails.
+if ! install; then
+    "${root[@]}" apt-get update -q
+    install
+fi
