@@ -21,7 +21,7 @@ func test(_ room: String, _ others: Target.Dependency...) -> Target {
 }
 
 let tests: [Target] = [
-    test("Metrics"), test("Ring"), test("EventLoop", "CLinuxIO"), test("HTTP"), test("Delivery", "HTTP", "CCrypto"),
+    test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"), test("Delivery", "HTTP", "CCrypto"),
     test("Journal"), test("Kubernetes"), test("Trigger", "Delivery", "Kubernetes"), test("Catalog", "Delivery"),
     test("Grapnel", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog"),
 ]

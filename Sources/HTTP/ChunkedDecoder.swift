@@ -159,7 +159,7 @@ public struct ChunkedDecoder: Sendable {
                 return
             }
             if phase == .sizeStart { throw .invalidChunkSize }
-            if remaining > room { throw .bodyTooLarge }
+            if remaining > min(room, RequestLimits.bodyBytesCeiling) { throw .bodyTooLarge }
             switch byte {
             case ASCII.carriageReturn: phase = .lineFeed
             case ASCII.semicolon: phase = .extensionStart
@@ -211,8 +211,11 @@ public struct ChunkedDecoder: Sendable {
         phase = .size
         sizeDigits &+= 1
         if sizeDigits > 16 { throw .chunkSizeTooLong }
-        // Compared before it is shifted: beyond the ceiling no digit can make it right again.
-        if remaining > RequestLimits.bodyBytesCeiling { throw .bodyTooLarge }
-        remaining = remaining << 4 | Int(hexDigitValue(byte))
+        // Compared before it is shifted; beyond the ceiling it stays at what no room can hold, while the digits are counted.
+        if remaining > RequestLimits.bodyBytesCeiling >> 4 {
+            remaining = Int.max
+        } else {
+            remaining = remaining << 4 | Int(hexDigitValue(byte))
+        }
     }
 }

@@ -63,7 +63,9 @@ package enum ConnectionReason {
         if let range = text.range(of: "(errno: "), let code = CInt(text[range.upperBound...].prefix { $0.isNumber }) {
             return posixText(code)
         }
-        if text.contains("dnsAError") || text.contains("SocketAddressError") { return "the host name cannot be resolved" }
+        if text.contains("dnsAError") || text.contains("SocketAddressError") {
+            return "the host name cannot be resolved"
+        }
         return "\(type(of: error))"
     }
 

@@ -42,9 +42,10 @@ actor Discovery {
     ) async throws(KubernetesError) -> APIResource {
         for maxAge in [kept, missKept] {
             let versions = try await versions(of: group, maxAge: maxAge, client)
-            let ordered = version.map { wanted in
-                versions.filter { $0 == wanted } + versions.filter { $0 != wanted }
-            } ?? versions
+            let ordered =
+                version.map { wanted in
+                    versions.filter { $0 == wanted } + versions.filter { $0 != wanted }
+                } ?? versions
             for version in ordered {
                 let served = try await kinds(of: GroupVersion(group: group, version: version), maxAge: maxAge, client)
                 if let found = served[kind] { return found }

@@ -5,7 +5,8 @@ import Yams
 
 extension Kubeconfig {
     /// Resolves `context` (nil: `current-context`) in the text of a kubeconfig. `path` is for messages and relative names.
-    static func parse(_ bytes: [UInt8], path: String, context requested: String?) throws(KubeconfigError) -> Kubeconfig {
+    static func parse(_ bytes: [UInt8], path: String, context requested: String?) throws(KubeconfigError) -> Kubeconfig
+    {
         func failure(_ problem: KubeconfigError.Problem, _ context: String? = nil) -> KubeconfigError {
             KubeconfigError(file: path, context: context, problem: problem)
         }
@@ -108,7 +109,8 @@ private struct Reader {
             guard let components = URLComponents(string: proxy), components.host?.isEmpty == false,
                 ["http", "socks5"].contains(components.scheme?.lowercased())
             else {
-                throw failure(.fieldInvalid("cluster.proxy-url", expected: "a URL like http://host:3128 or socks5://host:1080"))
+                throw failure(
+                    .fieldInvalid("cluster.proxy-url", expected: "a URL like http://host:3128 or socks5://host:1080"))
             }
             config.proxyURL = proxy
         }
@@ -159,7 +161,8 @@ private struct Reader {
         }
         guard let file = nonEmpty(node[field]) else { return nil }
         return try Kubeconfig.readFile(
-            resolve(file), problem: { .fileUnreadable(field: "\(of).\(field)", reason: $0) }, in: path, context: context)
+            resolve(file), problem: { .fileUnreadable(field: "\(of).\(field)", reason: $0) }, in: path, context: context
+        )
     }
 
     func flag(_ node: Node, _ field: String, _ of: String) throws(KubeconfigError) -> Bool {

@@ -130,7 +130,8 @@ public struct Kubeconfig: Sendable {
 }
 
 /// Text that must not be printed. `description` says only how long it is.
-public struct SecretText: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct SecretText: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+{
     public let value: String
     public init(_ value: String) { self.value = value }
     public var description: String { "<secret of \(value.utf8.count) bytes>" }

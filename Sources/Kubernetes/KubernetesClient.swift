@@ -66,10 +66,14 @@ public final class KubernetesClient: Sendable {
         try? await http.shutdown()
     }
 
-    /// Applies a JSON merge patch (RFC 7386) to one object.
+    deinit {
+        // One that was not shut down, as after an error at the start: its connections go without being waited for.
+        http.shutdown { _ in }
+    }
+
+    /// Applies a JSON merge patch (RFC 7396) to one object.
     ///
-    /// `apiVersion` nil or not served: the group's version that serves the kind (see `resource(group:version:kind:)`; the
-    /// group is then `group`). `plural` given together with `apiVersion` leaves discovery out.
+    /// A version that is not served is replaced by one of the group that is. `plural` leaves discovery out.
     public func mergePatch(
         apiVersion: String, kind: String, plural: String? = nil, namespace: String?, name: String, body: [UInt8]
     ) async throws(KubernetesError) {
@@ -199,11 +203,12 @@ public final class KubernetesClient: Sendable {
     private func exchangeOnce(_ request: HTTPClientRequest, isBodyUsed: Bool) async throws -> Answer {
         try await withDeadline(seconds: settings.timeoutSeconds) { [http, settings] in
             let response = try await http.execute(request, timeout: .seconds(Int64(settings.timeoutSeconds)))
-            var answer = Answer(status: Int(response.status.code), retryAfter: response.headers.first(name: "Retry-After"))
+            var answer = Answer(
+                status: Int(response.status.code), retryAfter: response.headers.first(name: "Retry-After"))
             let isBodyNeeded = isBodyUsed || !(200..<300).contains(answer.status)
             do {
                 answer.body = Data(buffer: try await response.body.collect(upTo: settings.bodyBytesMax))
-            } catch where !isBodyNeeded || !(200..<300).contains(answer.status) {
+            } catch  where !isBodyNeeded || !(200..<300).contains(answer.status) {
                 // The status was read and says enough; what is left of the body goes with the connection.
             }
             return answer
@@ -246,7 +251,8 @@ extension KubernetesStatus {
         }
         guard let wire = try? JSONDecoder().decode(Wire.self, from: json), wire.kind == "Status" else { return nil }
         self.init(
-            reason: wire.reason, message: wire.message, detailsKind: wire.details?.kind, detailsName: wire.details?.name,
+            reason: wire.reason, message: wire.message, detailsKind: wire.details?.kind,
+            detailsName: wire.details?.name,
             detailsRetryAfterSeconds: wire.details?.retryAfterSeconds)
     }
 }

@@ -9,7 +9,8 @@ public enum RetryAfter {
     /// Nanoseconds to wait, from a number of seconds or an HTTP date; nil for anything else.
     ///
     /// A date in the past is zero. `secondsSince1970` is the clock that a date is compared with.
-    public static func nanoseconds(_ value: String, secondsSince1970: Double = Date().timeIntervalSince1970) -> UInt64? {
+    public static func nanoseconds(_ value: String, secondsSince1970: Double = Date().timeIntervalSince1970) -> UInt64?
+    {
         let value = value.trimmingCharacters(in: .whitespaces)
         if value.utf8.allSatisfy({ (0x30...0x39).contains($0) }), !value.isEmpty {
             guard let seconds = UInt64(value) else { return nanosecondsMax }

@@ -85,6 +85,13 @@ struct DispatcherWorker: ~Copyable {
         case .recordOutcomes(let settled):
             parts.log.recordOutcomes(settled.map(\.entry))
             for outcome in settled { count(outcome) }
+        case .breakerChanged(let key, let isOpen, let reason):
+            if isOpen {
+                parts.logger.warning(
+                    "server left alone after failures", metadata: ["server": "\(key)", "reason": "\(reason)"])
+            } else {
+                parts.logger.notice("server works again", metadata: ["server": "\(key)"])
+            }
         case .start(let started):
             parts.metrics.attempts.increment()
             if started.attempt > 1 { parts.metrics.retries.increment() }

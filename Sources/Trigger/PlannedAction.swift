@@ -141,7 +141,8 @@ extension PlannedAction {
                 texts.append(text)
                 rest = rest.dropFirst(Int(count))
             }
-            guard rest.isEmpty, let cluster = texts[0], let kind = texts[2], let namespace = texts[3], let name = texts[4]
+            guard rest.isEmpty, let cluster = texts[0], let kind = texts[2], let namespace = texts[3],
+                let name = texts[4]
             else { return nil }
             self = .reconcile(
                 TargetReference(cluster: cluster, apiVersion: texts[1], kind: kind, namespace: namespace, name: name))

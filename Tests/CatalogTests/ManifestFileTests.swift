@@ -57,6 +57,10 @@ private func goodReceiver(_ change: String = "") -> String {
             ("apiVersion: v1\nkind: Secret\nmetadata: x", "3: metadata must be a map, found text"),
             ("apiVersion: v1\nkind: Secret\nmetadata: {}", "3: metadata.name is missing"),
             (
+                "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  namspace: b",
+                "5: unknown field \"namspace\" in metadata (did you mean \"namespace\"?)"
+            ),
+            (
                 "apiVersion: v1\nkind: Secret\nmetadata:\n  name: 12",
                 "4: metadata.name must be text, found a number; write it in double quotes"
             ),

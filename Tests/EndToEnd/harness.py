@@ -355,7 +355,7 @@ class Server:
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             self.wrapper + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            cwd=self.folder, env=dict(os.environ, SWIFT_BACKTRACE="enable=no", **self.env), start_new_session=True)
+            cwd=self.folder, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **self.env}, start_new_session=True)
         if ready:
             deadline = time.monotonic() + seconds
             while not self.is_ready():
@@ -503,7 +503,7 @@ class Context:
         """Runs `grapnel ARGUMENTS`; the result has returncode, stdout and stderr (text)."""
         return subprocess.run([self.grapnel, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, cwd=self.folder, errors="replace",
-                              env=dict(os.environ, SWIFT_BACKTRACE="enable=no", **(env or {})))
+                              env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(env or {})})
 
     def finish(self):
         """Ends all; fails when a server does not end well or wrote a secret into its log."""

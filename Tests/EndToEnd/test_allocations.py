@@ -64,14 +64,15 @@ def counter_counts(context):
 
 @test("a good 8 KiB delivery allocates nothing in the loop's thread", alone=True)
 def nothing_per_delivery(context):
-    warm_up, measured, parallel = 1000, 4000, 16
+    # The index of delivery ids doubles at powers of two: the warm-up ends behind 4096 deliveries, and the measured ones
+    # stay below 8192. Most of the warm-up is small, so that no new segment is begun meanwhile.
+    small, warm_up, measured, growing, parallel = 4096, 320, 3600, 16_000, 16
     for what, actions in (("nothing to do", "[]"), ("a log action", "[{log: {}}]")):
         counter = Counter(context.folder)
         server = context.server(plain_hook(actions=actions), loops=1, env=counter.environment)
-        body = padded_push(8192)
         connections = [server.connect() for _ in range(parallel)]
 
-        def deliver(count):
+        def deliver(count, body=padded_push(8192)):
             for _ in range(count // parallel):
                 for connection in connections:
                     connection.send(request("/hooks/team-a/webapp", body, github(body)))
@@ -84,16 +85,21 @@ def nothing_per_delivery(context):
             loops = [tid for tid, name in threads.items() if name.startswith("loop-")]
             expect(len(loops), 1, "threads named loop-N in %r" % threads)
             return counts.get(loops[0], (0, 0))
+        deliver(small, padded_push(200))
         deliver(warm_up)
         before = in_loops()
         deliver(measured)
         after = in_loops()
+        deliver(growing)
+        much_later = in_loops()
         for connection in connections:
             connection.close()
         expect_that(sum(a for a, _ in counter.counts(server.pid).values()) > 100,
                     "the counter saw next to nothing in the whole server: does it work?")
         expect(after[0] - before[0], 0, "allocations in the loop's thread for %d deliveries with %s (%d bytes)" % (
             measured, what, after[1] - before[1]))
+        expect_that(much_later[0] - after[0] <= 40, "%d allocations (%d bytes) for %d more deliveries, in which tables "
+                    "grow and segments change" % (much_later[0] - after[0], much_later[1] - after[1], growing))
         server.stop()
 
 

@@ -14,12 +14,21 @@ def first_line(text):
 
 @test("an unknown flag is a usage error: exit 2, named")
 def unknown_flag(context):
-    for arguments in (["serve", "--no-such-flag"], ["no-such-command"], ["serve", "--loops", "many"],
-                      ["serve", "--listen", "nonsense"], ["serve", "--durability", "maybe"]):
+    for arguments in (["serve", "--no-such-flag"], ["no-such-command"], ["serve", "--manifests"]):
         result = context.command(*arguments)
         expect(result.returncode, 2, "exit status of `grapnel %s`: %s" % (" ".join(arguments), result.stderr))
         expect_that(arguments[-1].lstrip("-") in result.stderr, "the error does not name %r: %r" % (
             arguments[-1], result.stderr))
+
+
+@test("a flag's value that cannot be is an error that names flag and value")
+def wrong_values(context):
+    for arguments in (["--loops", "many"], ["--listen", "nonsense"], ["--durability", "maybe"], ["--loops", "0"],
+                      ["--max-body", "12 parsecs"], ["--header-timeout", "soon"], ["--journal-max-bytes", "1"]):
+        result = context.command("serve", "--manifests", context.folder, *arguments)
+        expect_in(result.returncode, {1, 2}, "exit status of `serve %s`: %s" % (" ".join(arguments), result.stderr))
+        for part in arguments:
+            expect_that(part in result.stderr, "the error does not name %r: %r" % (part, result.stderr))
 
 
 @test("help and version answer on standard output")

@@ -268,7 +268,7 @@ def header_timeout(context):
 
 @test("a body that does not come in time is answered 408")
 def body_timeout(context):
-    server = context.server(plain_hook(), flags=["--body-timeout", "1s"])
+    server = context.server(plain_hook(), flags=["--body-timeout", "1s", "--body-stall-timeout", "1s"])
     with server.connect() as connection:
         connection.send(good()[:-5])
         expect(connection.answer().status, 408, "a body that stops")
@@ -364,6 +364,48 @@ def split(context):
                 connection.send(data[start:end])
                 time.sleep(0.001)
             expect([connection.answer().status, connection.answer().status], [200, 200], "split at %r" % cuts)
+
+
+@test("random pipelines, split at random places, are answered as when they come one by one")
+def random_pipelines(context):
+    server = context.server(plain_hook())
+    seed = random.randrange(1 << 32)
+    generator = random.Random(seed)
+
+    def any_request():
+        """(bytes, status, method) of a request that keeps its connection."""
+        body = padded_push(generator.choice([100, 700, 5000, 20_000]), "%x" % generator.randrange(1 << 60))
+        kind = generator.choice(["good", "good", "chunked", "bad", "bad chunked", "unknown", "unknown chunked", "get", "put",
+                                 "empty line", "continue"])
+        signed = github(body, "wrong" if kind.startswith("bad") else TOKEN)
+        path = "/unknown" if kind.startswith("unknown") else PATH
+        status = {"bad": 401, "unknown": 404, "get": 405, "put": 405}.get(kind.partition(" ")[0], 200)
+        if kind == "get":
+            return request(PATH, b"", method="GET", length=False), 405, "GET"
+        if "chunked" in kind:
+            pieces = chunked(body, generator.choice([100, 1000, 9000]))
+            return request(path, b"", signed + [("Transfer-Encoding", "chunked")], length=False) + pieces, status, "POST"
+        if kind == "continue":
+            signed = signed + [("Expect", "100-continue")]
+        data = request(path, body, signed, method="PUT" if kind == "put" else "POST")
+        return (b"\r\n" if kind == "empty line" else b"") + data, status, "POST"
+
+    for number in range(400 if context.long else 120):
+        requests = [any_request() for _ in range(generator.randrange(1, 7))]
+        data = b"".join(r[0] for r in requests)
+        cuts = sorted(generator.sample(range(1, len(data)), min(len(data) - 1, generator.randrange(0, 9))))
+        with server.connect() as connection:
+            try:
+                for start, end in zip([0] + cuts, cuts + [len(data)]):
+                    connection.send(data[start:end])
+                    if generator.random() < 0.7:
+                        time.sleep(generator.choice([0, 0.0005, 0.003]))
+                came = [connection.answer(method).status for _, _, method in requests]
+            except Closed as closed:
+                raise Failure("pipeline %d of seed %d, statuses %r, cuts %r: %s" % (
+                    number, seed, [r[1] for r in requests], cuts, closed))
+            expect(came, [r[1] for r in requests], "statuses of pipeline %d of seed %d, cuts %r" % (number, seed, cuts))
+            expect_that(connection.stays_open(0.01), "pipeline %d of seed %d: more came, or it closed" % (number, seed))
 
 
 @test("connections are kept, and closed when either side says so")

@@ -4,8 +4,8 @@ import PackageDescription
 // The fuzz targets: a package of its own, so that its instrumentation reaches nothing else. The rooms under test are links to
 // their sources, compiled here once more with the fuzzer's coverage and the address sanitizer.
 //
-// A new target is a folder with one Swift file (see Head), one line in `targets` below, and, if it tests another room, a link to
-// that room in Rooms/ and its entry here. run.sh finds it by itself.
+// A new target is a folder with one Swift file, `seeds` and `dictionary` (see Head), and one line in `targets` below; if it
+// tests another room, also a link to that room in Rooms/ and its entry here. run.sh finds it by itself.
 
 let rules: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -34,7 +34,8 @@ func shim(_ name: String, _ libraries: [String]) -> Target {
 /// A fuzz target in the folder of its name; the product is `Fuzz` and the name.
 func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(
-        name: "Fuzz\(name)", dependencies: dependencies + ["CFuzzer"], path: name, swiftSettings: rules,
+        name: "Fuzz\(name)", dependencies: dependencies + ["FuzzDriver"], path: name, exclude: ["seeds", "dictionary"],
+        swiftSettings: rules,
         linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
 }
 
@@ -42,6 +43,7 @@ let package = Package(
     name: "grapnel",
     targets: [
         .target(name: "CFuzzer", path: "CFuzzer"),
+        .target(name: "FuzzDriver", dependencies: ["CFuzzer"], path: "Driver", swiftSettings: rules),
         room("HTTP"),
         shim("CCrypto", ["crypto", "IPSec_MB", "z"]),
         shim("CJSON", ["simdjson"]),

@@ -17,8 +17,8 @@ swift build --package-path "$here" --scratch-path "$scratch" -c release -j "${JO
 bin=$(swift build --package-path "$here" --scratch-path "$scratch" -c release --show-bin-path)
 
 if [ $# -eq 0 ]; then
-    for folder in "$here"/*/Fuzz*.swift; do
-        set -- "$@" "$(basename "$(dirname "$folder")")"
+    for seeds in "$here"/*/seeds; do
+        set -- "$@" "$(basename "$(dirname "$seeds")")"
     done
 fi
 
@@ -27,19 +27,15 @@ for target in "$@"; do
     corpus=$scratch/corpus/$target
     findings=$scratch/findings/$target
     mkdir -p "$corpus" "$findings"
-    # Seeds: what the target's folder says, else nothing. Read, never written.
+    # The folders that `seeds` lists, relative to this one: read, never written.
     seeds=
-    if [ -f "$here/$target/seeds" ]; then
-        while read -r folder; do
-            [ -d "$here/$folder" ] && seeds="$seeds $here/$folder"
-        done <"$here/$target/seeds"
-    fi
-    dictionary=
-    if [ -f "$here/$target/dictionary" ]; then dictionary=-dict=$here/$target/dictionary; fi
+    while read -r folder; do
+        seeds="$seeds $here/$folder"
+    done <"$here/$target/seeds"
     echo "== $target, $seconds s"
-    # shellcheck disable=SC2086 # the seed folders are several words, the dictionary perhaps none
+    # shellcheck disable=SC2086 # the seed folders are several words
     if ! "$bin/Fuzz$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
-        -artifact_prefix="$findings/" $dictionary "$corpus" $seeds; then
+        -artifact_prefix="$findings/" -dict="$here/$target/dictionary" "$corpus" $seeds; then
         failed=1
     fi
 done

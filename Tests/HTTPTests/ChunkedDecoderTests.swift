@@ -72,7 +72,9 @@ struct ChunkedDecoderTests {
             ("5_0\r\n", .invalidChunkSize), ("g\r\n", .invalidChunkSize), ("5,5\r\n", .invalidChunkSize),
             ("5\0\r\n", .invalidChunkSize), ("\u{b5}\r\n", .invalidChunkSize), ("5\u{a0}\r\n", .invalidChunkSize),
             ("00000000000000000\r\n", .chunkSizeTooLong), ("00000000000000005\r\n", .chunkSizeTooLong),
-            ("10000000000000000\r\n", .bodyTooLarge), ("ffffffffffffffff\r\n", .bodyTooLarge),
+            ("10000000000000000\r\n", .chunkSizeTooLong), ("fffffffffffffffff\r\n", .chunkSizeTooLong),
+            ("ffffffffffffffff\r\n", .bodyTooLarge), ("10000000001\r\n", .bodyTooLarge),
+            ("1000000000000000;a\r\n", .bodyTooLarge),
             ("8000000000000000\r\n", .bodyTooLarge), ("7fffffffffffffff\r\n", .bodyTooLarge),
             ("5\n", .bareLineFeed), ("\n", .bareLineFeed), ("5\r5", .bareCarriageReturn),
             ("5\r\r\n", .bareCarriageReturn),
@@ -135,6 +137,13 @@ struct ChunkedDecoderTests {
         #expect(outcome("1\r", bodyBytesMax: 0).error == .bodyTooLarge)
         #expect(outcome("0\r\n\r\n", bodyBytesMax: 0) == complete(""))
         #expect(HTTPParseError.bodyTooLarge.status == 413)
+    }
+
+    @Test("No capacity lets a chunk exceed the ceiling of sizes")
+    func sizeCeiling() {
+        #expect(outcome("10000000000\r\nx", bodyBytesMax: Int.max).error == nil)
+        #expect(outcome("10000000001\r\nx", bodyBytesMax: Int.max).error == .bodyTooLarge)
+        #expect(outcome("ffffffffffffffff\r\nx", bodyBytesMax: Int.max).error == .bodyTooLarge)
     }
 
     @Test("A capacity that shrinks between calls is kept all the same")

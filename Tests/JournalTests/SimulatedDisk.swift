@@ -47,13 +47,69 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         var dieAfter = Int.max
     }
 
+    /// What a file shows, and what of it would survive. By memcpy and memset, so that debug builds are fast enough.
     private final class Node {
-        var bytes: [UInt8] = []
-        var durable: [UInt8] = []
-        // Sectors that differ, or may differ, from what is durable.
-        var dirty: Set<Int> = []
-        // Clean for the kernel, but not written: a failed sync's.
-        var lost: Set<Int> = []
+        private(set) var bytes: [UInt8] = []
+        private(set) var durable: [UInt8] = []
+        // One per sector; 1: written since the last sync.
+        private var dirty: [UInt8] = []
+
+        init() {}
+
+        init(durable: [UInt8]) {
+            bytes = durable
+            self.durable = durable
+            dirty = Self.resized([], to: Self.sectors(durable.count))
+        }
+
+        static func sectors(_ count: Int) -> Int { (count + sectorBytes - 1) / sectorBytes }
+
+        private static func resized(_ bytes: [UInt8], to count: Int) -> [UInt8] {
+            [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                memset(buffer.baseAddress!, 0, count)
+                bytes.withUnsafeBytes { _ = $0.isEmpty ? nil : memcpy(buffer.baseAddress!, $0.baseAddress!, min($0.count, count)) }
+                initialized = count
+            }
+        }
+
+        func resize(to count: Int) {
+            guard count != bytes.count else { return }
+            bytes = count == 0 ? [] : Self.resized(bytes, to: count)
+            dirty = count == 0 ? [] : Self.resized(dirty, to: Self.sectors(count))
+        }
+
+        func resizeDurable() {
+            if durable.count != bytes.count { durable = bytes.isEmpty ? [] : Self.resized(durable, to: bytes.count) }
+        }
+
+        func write(_ source: UnsafeRawPointer, _ count: Int, at offset: Int) {
+            guard count > 0 else { return }
+            if offset + count > bytes.count { resize(to: offset + count) }
+            bytes.withUnsafeMutableBytes { _ = memcpy($0.baseAddress! + offset, source, count) }
+            let first = offset / sectorBytes
+            dirty.withUnsafeMutableBytes { _ = memset($0.baseAddress! + first, 1, (offset + count - 1) / sectorBytes - first + 1) }
+        }
+
+        /// Makes what is dirty durable, each sector for which `isWritten` holds; all sectors are clean afterwards.
+        func clean(_ isWritten: () -> Bool) {
+            for sector in 0..<dirty.count where dirty[sector] != 0 {
+                dirty[sector] = 0
+                let start = sector * sectorBytes
+                let end = min(start + sectorBytes, bytes.count, durable.count)
+                guard start < end, isWritten() else { continue }
+                bytes.withUnsafeBytes { from in
+                    durable.withUnsafeMutableBytes { to in
+                        _ = memcpy(to.baseAddress! + start, from.baseAddress! + start, end - start)
+                    }
+                }
+            }
+        }
+
+        /// What was not written is gone.
+        func revert() {
+            bytes = durable
+            dirty = Self.resized([], to: Self.sectors(durable.count))
+        }
     }
 
     private enum NameChange {
@@ -75,7 +131,6 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         var writes = 0
         var syncs = 0
         var directorySyncs = 0
-        var writtenBytes = 0
     }
 
     private let lock = Mutex(())
@@ -106,9 +161,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     /// Puts a file there, durable.
     func place(_ name: String, _ bytes: [UInt8]) {
         state.withLock { state in
-            let node = Node()
-            node.bytes = bytes
-            node.durable = bytes
+            let node = Node(durable: bytes)
             state.names[name] = node
             state.durableNames[name] = node
         }
@@ -144,7 +197,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             }
             state.changes = []
             var seen: Set<ObjectIdentifier> = []
-            for node in names.values where seen.insert(ObjectIdentifier(node)).inserted {
+            // In the order of names, so that a seed means the same in every process.
+            for (_, node) in names.sorted(by: { $0.key < $1.key })
+            where seen.insert(ObjectIdentifier(node)).inserted {
                 Self.settle(node, &state.generator)
             }
             state.names = names
@@ -159,27 +214,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     private static func settle(_ node: Node, _ generator: inout SeededGenerator) {
         // All, none or some of what was dirty is there.
         let percent = [0, 100, 50, 90][Int.random(in: 0..<4, using: &generator)]
-        if node.bytes.count != node.durable.count, generator.chance(percent) {
-            resize(&node.durable, to: node.bytes.count)
-        }
-        for sector in node.dirty.sorted() where generator.chance(percent) { copy(sector, node) }
-        node.bytes = node.durable
-        node.dirty = []
-        node.lost = []
-    }
-
-    private static func copy(_ sector: Int, _ node: Node) {
-        let start = sector * sectorBytes
-        let end = min(start + sectorBytes, node.bytes.count, node.durable.count)
-        if start < end { node.durable.replaceSubrange(start..<end, with: node.bytes[start..<end]) }
-    }
-
-    private static func resize(_ bytes: inout [UInt8], to count: Int) {
-        if count < bytes.count {
-            bytes.removeLast(bytes.count - count)
-        } else {
-            bytes.append(contentsOf: repeatElement(0, count: count - bytes.count))
-        }
+        if node.bytes.count != node.durable.count, generator.chance(percent) { node.resizeDurable() }
+        node.clean { generator.chance(percent) }
+        node.revert()
     }
 
     // MARK: Disk
@@ -233,14 +270,11 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         _ vectors: UnsafePointer<iovec>, count: Int, to file: DiskFile, at offset: UInt64
     ) throws(DiskError) -> Int {
         precondition(count > 0 && count <= IOVectorLimit.max)
-        var bytes: [UInt8] = []
-        for index in 0..<count {
-            bytes += UnsafeRawBufferPointer(start: vectors[index].iov_base, count: vectors[index].iov_len)
-        }
+        let total = (0..<count).reduce(0) { $0 + vectors[$1].iov_len }
         return try changing(.write) { state throws(DiskError) in
             guard let node = state.handles[file.descriptor] else { throw DiskError(code: EBADF, operation: .write) }
             state.writes += 1
-            var kept = bytes.count
+            var kept = total
             let isShort = state.generator.chance(state.faults.shortWritePercent)
             if isShort, kept > 1 { kept = Int.random(in: 1..<kept, using: &state.generator) }
             let isFailing = state.faults.failWrites > 0 || state.generator.chance(state.faults.failedWritePercent)
@@ -248,19 +282,16 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
                 state.faults.failWrites -= state.faults.failWrites > 0 ? 1 : 0
                 kept = Int.random(in: 0...kept, using: &state.generator)
             }
-            let end = Int(offset) + kept
+            let growth = max(0, Int(offset) + kept - node.bytes.count)
             let used = state.names.values.reduce(0) { $0 + $1.bytes.count }
-            guard used + max(0, end - node.bytes.count) <= state.faults.capacity else {
-                throw DiskError(code: ENOSPC, operation: .write)
-            }
-            if kept > 0 {
-                if end > node.bytes.count { Self.resize(&node.bytes, to: end) }
-                node.bytes.replaceSubrange(Int(offset)..<end, with: bytes[0..<kept])
-                for sector in Int(offset) / Self.sectorBytes...(end - 1) / Self.sectorBytes {
-                    node.dirty.insert(sector)
-                    node.lost.remove(sector)
-                }
-                state.writtenBytes += kept
+            guard used + growth <= state.faults.capacity else { throw DiskError(code: ENOSPC, operation: .write) }
+            if growth > 0 { node.resize(to: Int(offset) + kept) }
+            var position = Int(offset)
+            for index in 0..<count {
+                let length = min(vectors[index].iov_len, Int(offset) + kept - position)
+                guard length > 0 else { break }
+                node.write(vectors[index].iov_base, length, at: position)
+                position += length
             }
             if isFailing { throw DiskError(code: EIO, operation: .write) }
             return kept
@@ -268,19 +299,20 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
-        let (bytes, isFailing) = state.withLock { state -> ([UInt8], Bool) in
-            if state.isDead { return ([], true) }
+        let result = state.withLock { state -> Int? in
+            if state.isDead { return nil }
             if state.faults.failReads > 0 {
                 state.faults.failReads -= 1
-                return ([], true)
+                return nil
             }
-            guard let node = state.handles[file.descriptor] else { return ([], true) }
+            guard let node = state.handles[file.descriptor] else { return nil }
             let start = min(Int(offset), node.bytes.count)
-            return (Array(node.bytes[start..<min(start + buffer.count, node.bytes.count)]), false)
+            let length = min(buffer.count, node.bytes.count - start)
+            if length > 0 { node.bytes.withUnsafeBytes { _ = memcpy(buffer.baseAddress!, $0.baseAddress! + start, length) } }
+            return length
         }
-        if isFailing { throw DiskError(code: EIO, operation: .read) }
-        buffer.copyBytes(from: bytes)
-        return bytes.count
+        guard let result else { throw DiskError(code: EIO, operation: .read) }
+        return result
     }
 
     func syncData(_ file: DiskFile) throws(DiskError) { try syncFile(file) }
@@ -291,15 +323,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             state.syncs += 1
             let isFailing = state.faults.failSyncs > 0 || state.generator.chance(state.faults.failedSyncPercent)
             if isFailing { state.faults.failSyncs -= state.faults.failSyncs > 0 ? 1 : 0 }
-            if !isFailing, node.bytes.count != node.durable.count { Self.resize(&node.durable, to: node.bytes.count) }
-            for sector in node.dirty.sorted() {
-                if !isFailing || state.generator.chance(50) {
-                    Self.copy(sector, node)
-                } else {
-                    node.lost.insert(sector)
-                }
-            }
-            node.dirty = []
+            if !isFailing { node.resizeDurable() }
+            node.clean { !isFailing || state.generator.chance(50) }
             if isFailing { throw DiskError(code: EIO, operation: .sync) }
         }
     }
@@ -339,7 +364,7 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
     func truncate(_ file: DiskFile, to byteCount: UInt64) throws(DiskError) {
         try changing(.truncate) { state throws(DiskError) in
             guard let node = state.handles[file.descriptor] else { throw DiskError(code: EBADF, operation: .truncate) }
-            Self.resize(&node.bytes, to: Int(byteCount))
+            node.resize(to: Int(byteCount))
         }
     }
 

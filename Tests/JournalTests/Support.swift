@@ -4,18 +4,27 @@ import Glibc
 import Journal
 
 /// CRC-32 as zlib's, from a table: slow, and right.
-private let table: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 == 1 ? 0xEDB8_8320 ^ value >> 1 : value >> 1 }
-}
+nonisolated(unsafe) private let table: UnsafePointer<UInt32> = {
+    let table = UnsafeMutablePointer<UInt32>.allocate(capacity: 256)
+    for byte in 0..<256 {
+        var value = UInt32(byte)
+        for _ in 0..<8 { value = value & 1 == 1 ? 0xEDB8_8320 ^ value >> 1 : value >> 1 }
+        table[byte] = value
+    }
+    return UnsafePointer(table)
+}()
 
 let tableChecksum: Checksum = { seed, bytes, count in
     guard let bytes else { return seed }
-    let buffer = UnsafeRawBufferPointer(start: bytes, count: count)
-    return table.withUnsafeBufferPointer { table in
-        var value = ~seed
-        for byte in buffer { value = table[Int((value ^ UInt32(byte)) & 0xFF)] ^ value >> 8 }
-        return ~value
+    let table = table
+    var value = ~seed
+    var position = 0
+    while position < count {
+        let byte = bytes.load(fromByteOffset: position, as: UInt8.self)
+        value = table[Int(truncatingIfNeeded: (value ^ UInt32(truncatingIfNeeded: byte)) & 0xFF)] ^ value &>> 8
+        position &+= 1
     }
+    return ~value
 }
 
 func crc(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { tableChecksum(0, $0.baseAddress, $0.count) } }

@@ -57,10 +57,14 @@ struct KubeconfigTests {
     @Test("A missing, unknown or dangling context is named")
     func contexts() {
         #expect(problem("kind: Config")?.problem == .noContexts)
-        #expect(problem(Self.config().replacingOccurrences(of: "current-context: main", with: ""))?.problem == .noCurrentContext)
+        #expect(
+            problem(Self.config().replacingOccurrences(of: "current-context: main", with: ""))?.problem
+                == .noCurrentContext)
         #expect(problem(Self.config(), context: "nope")?.problem == .unknownContext(known: ["main", "other"]))
         #expect(problem(Self.config(), context: "other")?.problem == .unknown(what: "cluster", name: "missing"))
-        #expect(problem(Self.config().replacingOccurrences(of: "- name: u\n", with: "- name: v\n"))?.problem == .unknown(what: "user", name: "u"))
+        #expect(
+            problem(Self.config().replacingOccurrences(of: "- name: u\n", with: "- name: v\n"))?.problem
+                == .unknown(what: "user", name: "u"))
     }
 
     @Test(
@@ -82,7 +86,9 @@ struct KubeconfigTests {
         #expect(error?.description.contains("hunter2") == false)
     }
 
-    @Test("A server that is no URL is refused", arguments: ["ftp://x", "https://", "https://u:p@h", "https://h?x=1", "::"])
+    @Test(
+        "A server that is no URL is refused",
+        arguments: ["ftp://x", "https://", "https://u:p@h", "https://h?x=1", "::"])
     func servers(server: String) {
         let text = Self.config().replacingOccurrences(of: "https://127.0.0.1:6443/", with: server)
         #expect(problem(text)?.description.contains("cluster.server") == true)
@@ -97,7 +103,8 @@ struct KubeconfigTests {
         let path = folder.write(
             Self.config(
                 cluster: ", certificate-authority: ca.pem, tls-server-name: kube.test, proxy-url: 'http://proxy:3128'",
-                user: "tokenFile: token, token: ignored, client-certificate: cert.pem, client-key: none.pem, client-key-data: S0VZ",
+                user:
+                    "tokenFile: token, token: ignored, client-certificate: cert.pem, client-key: none.pem, client-key-data: S0VZ",
                 context: ", namespace: team-a"))
         let config = try Kubeconfig.load(path: path)
         #expect(config.server == "https://127.0.0.1:6443")
@@ -137,7 +144,9 @@ struct KubeconfigTests {
             try Kubeconfig.inCluster(environment: [:], folder: folder.path)
         }
         let environment = ["KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"]
-        #expect(throws: KubeconfigError.self) { try Kubeconfig.inCluster(environment: environment, folder: folder.path) }
+        #expect(throws: KubeconfigError.self) {
+            try Kubeconfig.inCluster(environment: environment, folder: folder.path)
+        }
         folder.write("CA", "ca.crt")
         folder.write("tok", "token")
         folder.write("grapnel\n", "namespace")

@@ -6,17 +6,23 @@ import Testing
 
 @Suite("Kubernetes client")
 struct KubernetesClientTests {
-    func client(_ server: String, _ change: (inout KubernetesClient.Settings) -> Void = { _ in }, token: Kubeconfig.BearerToken = .none)
+    func client(
+        _ server: String, _ change: (inout KubernetesClient.Settings) -> Void = { _ in },
+        token: Kubeconfig.BearerToken = .none
+    )
         throws -> KubernetesClient
     {
         var settings = KubernetesClient.Settings(version: "1.2.3")
         settings.timeoutSeconds = 1
         change(&settings)
-        return try KubernetesClient(Kubeconfig(server: server, token: token), settings: settings, logger: Logger(label: "test"))
+        return try KubernetesClient(
+            Kubeconfig(server: server, token: token), settings: settings, logger: Logger(label: "test"))
     }
 
     /// One patch with a known plural, so that nothing but the patch is sent.
-    func patchError(_ client: KubernetesClient, name: String = "webapp", namespace: String? = "team-a") async -> KubernetesError? {
+    func patchError(_ client: KubernetesClient, name: String = "webapp", namespace: String? = "team-a") async
+        -> KubernetesError?
+    {
         do throws(KubernetesError) {
             try await client.mergePatch(
                 apiVersion: "source.toolkit.fluxcd.io/v1", kind: "GitRepository", plural: "gitrepositories",
@@ -34,7 +40,8 @@ struct KubernetesClientTests {
         return error
     }
 
-    @Test("No server, no answer, half an answer, garbage: connection errors and timeouts, never a hang", arguments: 0..<6)
+    @Test(
+        "No server, no answer, half an answer, garbage: connection errors and timeouts, never a hang", arguments: 0..<6)
     func broken(kind: Int) async throws {
         let before = ContinuousClock.now
         let error: KubernetesError?
@@ -91,12 +98,17 @@ struct KubernetesClientTests {
 
     @Test("A refused call carries status, reason, message and Retry-After")
     func status() async throws {
-        let body = #"{"kind":"Status","status":"Failure","reason":"TooManyRequests","message":"slow\ndown","code":429,"details":{"retryAfterSeconds":9}}"#
-        var error = try await patchError(answering: .bytes(answer("429 Too Many Requests", body, fields: ["Retry-After: 7"])))
+        let body =
+            #"{"kind":"Status","status":"Failure","reason":"TooManyRequests","message":"slow\ndown","code":429,"details":{"retryAfterSeconds":9}}"#
+        var error = try await patchError(
+            answering: .bytes(answer("429 Too Many Requests", body, fields: ["Retry-After: 7"])))
         #expect(error?.statusCode == 429)
         #expect(error?.status?.reason == "TooManyRequests")
         #expect(error?.retryAfterNanoseconds == 7_000_000_000)
-        #expect(error?.description == #"patch gitrepositories.source.toolkit.fluxcd.io "webapp" in namespace "team-a": 429 TooManyRequests: slow down"#)
+        #expect(
+            error?.description
+                == #"patch gitrepositories.source.toolkit.fluxcd.io "webapp" in namespace "team-a": 429 TooManyRequests: slow down"#
+        )
         error = try await patchError(answering: .bytes(answer("429 Too Many Requests", body)))
         #expect(error?.retryAfterNanoseconds == 9_000_000_000)
         error = try await patchError(answering: .bytes(answer("500 X", "not json")))
@@ -109,20 +121,27 @@ struct KubernetesClientTests {
         let error = try await patchError(answering: .bytes(answer("403 Forbidden", "{}")))
         #expect(
             error?.description.contains(
-                #"grant it with a rule {apiGroups: ["source.toolkit.fluxcd.io"], resources: ["gitrepositories"], verbs: ["patch"]} in a Role of namespace "team-a""#)
+                #"grant it with a rule {apiGroups: ["source.toolkit.fluxcd.io"], resources: ["gitrepositories"], verbs: ["patch"]} in a Role of namespace "team-a""#
+            )
                 == true)
     }
 
     @Test("A 404 of the object is told apart from a 404 of the path")
     func notFound() async throws {
-        let object = #"{"kind":"Status","reason":"NotFound","details":{"name":"webapp","group":"g","kind":"gitrepositories"}}"#
-        let path = #"{"kind":"Status","reason":"NotFound","message":"the server could not find the requested resource","details":{}}"#
+        let object =
+            #"{"kind":"Status","reason":"NotFound","details":{"name":"webapp","group":"g","kind":"gitrepositories"}}"#
+        let path =
+            #"{"kind":"Status","reason":"NotFound","message":"the server could not find the requested resource","details":{}}"#
         #expect(try await patchError(answering: .bytes(answer("404 Not Found", object)))?.isObjectMissing == true)
         #expect(try await patchError(answering: .bytes(answer("404 Not Found", path)))?.isObjectMissing == false)
-        #expect(try await patchError(answering: .bytes(answer("404 Not Found", "404 page not found")))?.isObjectMissing == false)
+        #expect(
+            try await patchError(answering: .bytes(answer("404 Not Found", "404 page not found")))?.isObjectMissing
+                == false)
     }
 
-    @Test("Names that would change the path are refused before any call", arguments: ["", ".", "..", "a/b", "a%2fb", "a\nb", String(repeating: "a", count: 254)])
+    @Test(
+        "Names that would change the path are refused before any call",
+        arguments: ["", ".", "..", "a/b", "a%2fb", "a\nb", String(repeating: "a", count: 254)])
     func names(name: String) async throws {
         let server = RawServer { _, _ in .bytes(answer("200 OK")) }
         defer { server.stop() }
@@ -192,18 +211,24 @@ struct KubernetesClientTests {
             switch path {
             case "/api": return .bytes(answer("200 OK", #"{"versions":["v1"]}"#))
             case "/api/v1":
-                return .bytes(answer("200 OK", #"{"resources":[{"name":"secrets","kind":"Secret","namespaced":true}]}"#))
+                return .bytes(
+                    answer("200 OK", #"{"resources":[{"name":"secrets","kind":"Secret","namespaced":true}]}"#))
             case "/apis": return .bytes(answer("200 OK", groups(number)))
-            case "/apis/g/v1": return .bytes(answer("200 OK", #"{"resources":[{"name":"as","kind":"A","namespaced":true}]}"#))
+            case "/apis/g/v1":
+                return .bytes(answer("200 OK", #"{"resources":[{"name":"as","kind":"A","namespaced":true}]}"#))
             case "/apis/g/v1beta1":
                 return .bytes(
-                    answer("200 OK", #"{"resources":[{"name":"as","kind":"A","namespaced":true},{"name":"bs","kind":"B","namespaced":false}]}"#))
+                    answer(
+                        "200 OK",
+                        #"{"resources":[{"name":"as","kind":"A","namespaced":true},{"name":"bs","kind":"B","namespaced":false}]}"#
+                    ))
             default: return .bytes(answer("404 Not Found", "404 page not found"))
             }
         }
     }
 
-    static let groups = #"{"groups":[{"name":"g","versions":[{"version":"v1beta1"},{"version":"v1"}],"preferredVersion":{"version":"v1"}}]}"#
+    static let groups =
+        #"{"groups":[{"name":"g","versions":[{"version":"v1beta1"},{"version":"v1"}],"preferredVersion":{"version":"v1"}}]}"#
 
     @Test("An answer that is no discovery document is an error and no crash")
     func discoveryGarbage() async throws {

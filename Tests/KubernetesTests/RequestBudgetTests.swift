@@ -33,7 +33,8 @@ struct RequestBudgetTests {
     @Test(
         "Retry-After is seconds or a date; anything else is nothing",
         arguments: [
-            ("0", 0), ("5", 5), (" 5 ", 5), ("99999999999999999999", 3600), ("86400", 3600), ("-1", nil), ("1.5", nil), ("", nil),
+            ("0", 0), ("5", 5), (" 5 ", 5), ("99999999999999999999", 3600), ("86400", 3600), ("-1", nil), ("1.5", nil),
+            ("", nil),
             ("soon", nil), ("Fri, 01 May 2026 12:35:06 GMT", 10), ("Fri, 01 May 2026 12:00:00 GMT", 0),
             ("Friday, 01-May-26 12:35:06 GMT", 10), ("Fri May  1 12:35:06 2026", 10),
         ] as [(String, UInt64?)])

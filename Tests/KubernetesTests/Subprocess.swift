@@ -1,7 +1,7 @@
 // A helper process of a test, ended with it.
 
 import Foundation
-import Synchronization
+import Glibc
 
 final class Helper {
     let process = Process()
@@ -19,7 +19,8 @@ final class Helper {
     }
 
     deinit {
-        if process.isRunning { process.terminate() }
+        // Not SIGTERM: the child inherits the signal mask of a pool thread, which blocks it.
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
     }
 

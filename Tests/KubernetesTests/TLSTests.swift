@@ -24,7 +24,9 @@ struct TLSTests {
         } catch { return error }
     }
 
-    @Test("The fake API server: CA, token, discovery, patch, faults", .enabled(if: fakeKube != nil && Helper.has("python3", "openssl")))
+    @Test(
+        "The fake API server: CA, token, discovery, patch, faults",
+        .enabled(if: fakeKube != nil && Helper.has("python3", "openssl")))
     func fakeAPIServer() async throws {
         let folder = TemporaryFolder()
         let objects = folder.write(
@@ -101,7 +103,9 @@ struct TLSTests {
                 "-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.crt", "-addext",
                 "keyUsage=critical,keyCertSign",
             ], folder: folder)
-        for (name, extensions) in [("server", "subjectAltName=DNS:kube.test"), ("client", "extendedKeyUsage=clientAuth")] {
+        for (name, extensions) in [
+            ("server", "subjectAltName=DNS:kube.test"), ("client", "extendedKeyUsage=clientAuth"),
+        ] {
             try Helper.run(
                 ["openssl", "req"] + curve + ["-subj", "/CN=\(name)", "-keyout", "\(name).key", "-out", "\(name).csr"],
                 folder: folder)
@@ -112,7 +116,9 @@ struct TLSTests {
         }
     }
 
-    @Test("A server that demands a client certificate, under another name than its address", .enabled(if: Helper.has("python3", "openssl")))
+    @Test(
+        "A server that demands a client certificate, under another name than its address",
+        .enabled(if: Helper.has("python3", "openssl")))
     func clientCertificate() async throws {
         let folder = TemporaryFolder()
         try makeCertificates(folder.path)

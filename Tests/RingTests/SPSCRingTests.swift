@@ -1,9 +1,8 @@
+import CLinuxIO
+import Glibc
 import Ring
 import Testing
 
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 @Suite("SPSCRing")
 struct SPSCRingTests {
@@ -92,7 +91,7 @@ struct DoorbellTests {
 
     @Test("no element is slept over between two threads")
     func noLostWakeup() async {
-        let descriptor = eventfd(0, 0)
+        let descriptor = cl_eventfd()
         defer { close(descriptor) }
         let ring = SPSCRing<UInt64>(capacity: 64)
         let bell = Doorbell {

@@ -54,7 +54,9 @@ struct CoalescingTests {
         #expect(simulation.core.waitingCount == 1)
     }
 
-    @Test("http, exec and log run once for each delivery, in order", arguments: [post("http://127.0.0.1:1/"), .log, .exec(command: ["./x"], timeoutNanoseconds: 1)])
+    @Test(
+        "http, exec and log run once for each delivery, in order",
+        arguments: [post("http://127.0.0.1:1/"), .log, .exec(command: ["./x"], timeoutNanoseconds: 1)])
     func oneEach(action: Action) {
         let simulation = CoreSimulation()
         simulation.define(route(hook("a"), [action]))
@@ -156,7 +158,8 @@ struct CoalescingTests {
     @Test("A delivery that replaces one in its backoff waits for it too, with attempts of its own")
     func backoffTakenOver() {
         let simulation = CoreSimulation()
-        simulation.define(route(hook("a"), [reconcile("app")], retry: RetryPolicy(attempts: 2, backoffNanoseconds: 60 * second)))
+        simulation.define(
+            route(hook("a"), [reconcile("app")], retry: RetryPolicy(attempts: 2, backoffNanoseconds: 60 * second)))
         simulation.world = { _, _ in (conflict, 1_000_000) }
         simulation.deliver(1, to: hook("a"))
         simulation.run(for: 10_000_000)

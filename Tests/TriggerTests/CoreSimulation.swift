@@ -33,7 +33,8 @@ final class CoreSimulation {
     private(set) var runningMax = 0
     private(set) var refs: [UInt64: String] = [:]
     private var finishing: [(at: UInt64, id: TriggerID, result: ActionResult)] = []
-    private var wholeOutcomes: Set<UInt64> = []
+    /// Last told state of each breaker.
+    private(set) var breakers: [String: Bool] = [:]
 
     init(settings: DispatcherSettings = DispatcherSettings(), seed: UInt64 = 1) {
         core = DispatcherCore(settings: settings, seed: seed)
@@ -48,7 +49,8 @@ final class CoreSimulation {
         pump()
     }
 
-    func recover(_ sequence: UInt64, of route: RouteIdentity, plan: [EncodedPlanEntry]?, outcomes: [OutcomeEntry] = []) {
+    func recover(_ sequence: UInt64, of route: RouteIdentity, plan: [EncodedPlanEntry]?, outcomes: [OutcomeEntry] = [])
+    {
         if let plan { plans[sequence] = plan.compactMap { PlannedAction($0) } }
         core.recover(
             RecoveredDelivery(delivery: delivery(sequence, route, now), plan: plan, outcomes: outcomes),
@@ -70,6 +72,10 @@ final class CoreSimulation {
                 #expect(plans[sequence] == nil, "delivery \(sequence) was planned twice")
                 plans[sequence] = plan
             case .recordOutcomes(let settled): for outcome in settled { record(outcome.entry) }
+            case .breakerChanged(let key, let isOpen, _):
+                // One that nobody waits for is forgotten in silence, and may open anew.
+                #expect(isOpen || breakers[key] == true, "breaker \(key) was closed twice")
+                breakers[key] = isOpen
             case .start(let action):
                 let key = Key(sequence: action.sequence, index: action.planIndex)
                 #expect(outcomes[key] == nil, "\(key) was started after its final outcome")
@@ -95,7 +101,9 @@ final class CoreSimulation {
         if entry.planIndex != OutcomeEntry.wholeDelivery {
             #expect(plans[entry.sequence] != nil, "\(key) has an outcome without a plan")
         }
-        if entry.code == .merged { #expect(plans[entry.detail] != nil, "\(key) was merged into a delivery without a plan") }
+        if entry.code == .merged {
+            #expect(plans[entry.detail] != nil, "\(key) was merged into a delivery without a plan")
+        }
     }
 
     /// Lets time pass until `end`, stopping at everything that happens.

@@ -54,7 +54,12 @@ struct DispatcherCoreTests {
     func allActions() {
         let simulation = CoreSimulation()
         simulation.define(
-            route(hook("a"), [reconcile("app"), post("http://127.0.0.1:1/x"), .exec(command: ["./x"], timeoutNanoseconds: second), .log]))
+            route(
+                hook("a"),
+                [
+                    reconcile("app"), post("http://127.0.0.1:1/x"), .exec(command: ["./x"], timeoutNanoseconds: second),
+                    .log,
+                ]))
         simulation.deliver(1, to: hook("a"))
         simulation.run(for: second)
         #expect(simulation.plans[1]?.map(\.name) == ["reconcile", "http", "exec", "log"])

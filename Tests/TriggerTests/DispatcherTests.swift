@@ -98,7 +98,10 @@ struct DispatcherTests {
     func dispatcher(_ runners: ActionRunners, logger: Logger = Logger(label: "test")) -> Dispatcher {
         Dispatcher(
             log: log, routes: routes, runners: runners,
-            decodeEvent: { payload in Event(kind: payload.eventKind, repository: "acme/app", ref: String(decoding: payload.body, as: UTF8.self)) },
+            decodeEvent: { payload in
+                Event(
+                    kind: payload.eventKind, repository: "acme/app", ref: String(decoding: payload.body, as: UTF8.self))
+            },
             logger: logger)
     }
 
@@ -162,10 +165,11 @@ struct DispatcherTests {
         log.add(1)
         let routes = routes
         let dispatcher = dispatcher(
-            ActionRunners(http: ClosureRunner { _ in
-                routes.define(route(hook("a"), [.log]))
-                return .failed(ActionFailure(.healable, scope: .none, reason: "later"))
-            }))
+            ActionRunners(
+                http: ClosureRunner { _ in
+                    routes.define(route(hook("a"), [.log]))
+                    return .failed(ActionFailure(.healable, scope: .none, reason: "later"))
+                }))
         dispatcher.enqueue([delivery(1, hook("a"))])
         #expect(await log.waitForFinals(1))
         #expect(log.outcomes.map(\.code) == [.failed, .ignored])
@@ -174,7 +178,10 @@ struct DispatcherTests {
 
     @Test("Coalescing by ref reads the ref from the record")
     func byRef() async {
-        routes.define(route(hook("a"), [.exec(command: ["x"], timeoutNanoseconds: 1)], coalesce: Coalesce(by: .ref, windowNanoseconds: second / 5)))
+        routes.define(
+            route(
+                hook("a"), [.exec(command: ["x"], timeoutNanoseconds: 1)],
+                coalesce: Coalesce(by: .ref, windowNanoseconds: second / 5)))
         for (sequence, ref) in [(1, "main"), (2, "dev"), (3, "main")] { log.add(UInt64(sequence), body: ref) }
         let dispatcher = dispatcher(ActionRunners(exec: ClosureRunner { _ in .done }))
         dispatcher.enqueue([1, 2, 3].map { delivery($0, hook("a")) })
@@ -189,11 +196,12 @@ struct DispatcherTests {
         routes.define(route(hook("a"), [reconcile("app")]))
         let started = Mutex(0)
         let dispatcher = dispatcher(
-            ActionRunners(reconcile: ClosureRunner { _ in
-                started.withLock { $0 += 1 }
-                try? await Task.sleep(for: .milliseconds(300))
-                return .done
-            }))
+            ActionRunners(
+                reconcile: ClosureRunner { _ in
+                    started.withLock { $0 += 1 }
+                    try? await Task.sleep(for: .milliseconds(300))
+                    return .done
+                }))
         dispatcher.enqueue([delivery(1, hook("a"))])
         while started.withLock({ $0 }) == 0 { try? await Task.sleep(for: .milliseconds(5)) }
         dispatcher.enqueue([delivery(2, hook("a"))])
@@ -209,11 +217,12 @@ struct DispatcherTests {
         let cancelled = Mutex(false)
         let started = Mutex(false)
         let dispatcher = dispatcher(
-            ActionRunners(reconcile: ClosureRunner { _ in
-                started.withLock { $0 = true }
-                do { try await Task.sleep(for: .seconds(60)) } catch { cancelled.withLock { $0 = true } }
-                return .done
-            }))
+            ActionRunners(
+                reconcile: ClosureRunner { _ in
+                    started.withLock { $0 = true }
+                    do { try await Task.sleep(for: .seconds(60)) } catch { cancelled.withLock { $0 = true } }
+                    return .done
+                }))
         dispatcher.enqueue([delivery(1, hook("a"))])
         while !started.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
         let before = ContinuousClock.now
@@ -226,7 +235,9 @@ struct DispatcherTests {
 
     @Test("Many senders from many threads: each delivery ends exactly once")
     func manySenders() async {
-        for index in 0..<20 { routes.define(route(hook("h\(index)", namespace: "team-\(index % 3)"), [.log, reconcile("app-\(index)")])) }
+        for index in 0..<20 {
+            routes.define(route(hook("h\(index)", namespace: "team-\(index % 3)"), [.log, reconcile("app-\(index)")]))
+        }
         for sequence in UInt64(1)...2000 { log.add(sequence) }
         let runner = ClosureRunner { _ in .done }
         let dispatcher = dispatcher(ActionRunners(reconcile: runner, log: runner))
@@ -254,7 +265,8 @@ struct DispatcherTests {
         let attempt = ActionAttempt(
             sequence: 5, planIndex: 0, number: 1, route: hook("webapp"), receivedNanoseconds: epoch, action: .log,
             payload: nil,
-            event: Event(kind: "push", repository: "acme/app\nforged line", ref: "refs/heads/main\u{1b}", commit: "abc"))
+            event: Event(kind: "push", repository: "acme/app\nforged line", ref: "refs/heads/main\u{1b}", commit: "abc")
+        )
         #expect(await LogAction(logger: lines.logger).run(attempt) == .done)
         #expect(
             lines.lines == [

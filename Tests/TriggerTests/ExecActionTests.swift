@@ -41,7 +41,8 @@ struct ExecActionTests {
             event: Event(kind: "push", repository: "acme/webapp", ref: "refs/heads/main\u{1b}[2J", commit: "abc"))
     }
 
-    func run(_ folder: Folder, _ attempt: ActionAttempt, environment: [String: String] = ["PATH": "/usr/bin:/bin"]) async
+    func run(_ folder: Folder, _ attempt: ActionAttempt, environment: [String: String] = ["PATH": "/usr/bin:/bin"])
+        async
         -> ActionResult
     {
         await ExecAction(directory: folder.path, environment: environment, logger: Logger(label: "test")).run(attempt)
@@ -270,7 +271,8 @@ struct ExecActionTests {
     static func pipeCount() -> Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         return names.count {
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix("pipe:") == true
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix("pipe:")
+                == true
         }
     }
 }

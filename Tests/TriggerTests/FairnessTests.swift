@@ -90,7 +90,9 @@ struct FairnessTests {
     func clusters() {
         let simulation = CoreSimulation()
         simulation.world = { action, _ in
-            guard case .reconcile(let target) = action.action, target.cluster == "east" else { return (.done, 1_000_000) }
+            guard case .reconcile(let target) = action.action, target.cluster == "east" else {
+                return (.done, 1_000_000)
+            }
             return (connectionRefused, 1_000_000)
         }
         for index in 0..<200 {
@@ -127,6 +129,7 @@ struct FairnessTests {
         simulation.run(for: 120 * second)
         #expect(simulation.open.isEmpty)
         #expect(simulation.core.openBreakers.isEmpty)
+        #expect(simulation.breakers.values.allSatisfy { !$0 } && simulation.breakers.count == 1)
     }
 
     @Test("Many resources that are refused at once open the cluster's breaker; the first success closes it")

@@ -18,7 +18,8 @@ struct HTTPActionTests {
     }
 
     /// Runs one attempt; the signer shows what it was given.
-    func run(_ attempt: ActionAttempt, settings: OutboundSettings = OutboundSettings(userAgent: "grapnel/test")) async throws
+    func run(_ attempt: ActionAttempt, settings: OutboundSettings = OutboundSettings(userAgent: "grapnel/test"))
+        async throws
         -> ActionResult
     {
         let action = try HTTPAction(

@@ -35,7 +35,8 @@ struct RandomScheduleTests {
                 case 5: return (.ignored(reason: IgnoredReason.routeRemoved), duration)
                 case 6:
                     let failure = ActionFailure(
-                        .healable, scope: .none, retryAfterNanoseconds: UInt64.random(in: 0...60, using: &random) * second,
+                        .healable, scope: .none,
+                        retryAfterNanoseconds: UInt64.random(in: 0...60, using: &random) * second,
                         reason: "75")
                     return (.failed(failure), duration)
                 default: return (.done, duration)

@@ -14,7 +14,8 @@ struct ReconcileActionTests {
             action: .reconcile(target), payload: nil, event: Event())
     }
 
-    func target(_ kind: String = "GitRepository", apiVersion: String? = nil, name: String = "webapp") -> TargetReference {
+    func target(_ kind: String = "GitRepository", apiVersion: String? = nil, name: String = "webapp") -> TargetReference
+    {
         TargetReference(apiVersion: apiVersion, kind: kind, namespace: "team-a", name: name)
     }
 
@@ -29,11 +30,15 @@ struct ReconcileActionTests {
                     answer("200 OK", "{\"groups\":[{\"name\":\"source.toolkit.fluxcd.io\",\"versions\":[\(list)]}]}"))
             }
             return .bytes(
-                answer("200 OK", "{\"resources\":[{\"name\":\"gitrepositories\",\"kind\":\"GitRepository\",\"namespaced\":true},{\"name\":\"gitrepositories/status\",\"kind\":\"GitRepository\",\"namespaced\":true}]}"))
+                answer(
+                    "200 OK",
+                    "{\"resources\":[{\"name\":\"gitrepositories\",\"kind\":\"GitRepository\",\"namespaced\":true},{\"name\":\"gitrepositories/status\",\"kind\":\"GitRepository\",\"namespaced\":true}]}"
+                ))
         }
     }
 
-    func run(_ server: RawServer?, _ target: TargetReference, time: UniqueTime = UniqueTime(clock: { epoch + 5 })) async throws
+    func run(_ server: RawServer?, _ target: TargetReference, time: UniqueTime = UniqueTime(clock: { epoch + 5 }))
+        async throws
         -> ActionResult
     {
         guard let server else { return await ReconcileAction(client: { _ in nil }, time: time).run(attempt(target)) }
@@ -70,13 +75,15 @@ struct ReconcileActionTests {
         defer { server.stop() }
         #expect(try await run(server, target()) == .done)
         let request = try #require(server.requests.last)
-        #expect(request.line == "PATCH /apis/source.toolkit.fluxcd.io/v1/namespaces/team-a/gitrepositories/webapp HTTP/1.1")
+        #expect(
+            request.line == "PATCH /apis/source.toolkit.fluxcd.io/v1/namespaces/team-a/gitrepositories/webapp HTTP/1.1")
         #expect(request.field("content-type") == "application/merge-patch+json")
         #expect(request.field("authorization") == "Bearer tok")
         #expect(request.field("user-agent") == "grapnel/test")
         #expect(
             String(decoding: request.body, as: UTF8.self)
-                == #"{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":"2026-01-01T00:00:00.000000005Z"}}}"#)
+                == #"{"metadata":{"annotations":{"reconcile.fluxcd.io/requestedAt":"2026-01-01T00:00:00.000000005Z"}}}"#
+        )
     }
 
     @Test("A version that is not served is replaced by one that is")

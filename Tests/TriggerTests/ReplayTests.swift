@@ -30,7 +30,9 @@ struct ReplayTests {
         simulation.define(route(hook("a"), [reconcile("app")]))
         let outcome = OutcomeEntry(sequence: 1, planIndex: OutcomeEntry.wholeDelivery, code: .ignored)
         simulation.recover(1, of: hook("a"), plan: nil, outcomes: [outcome])
-        simulation.recover(2, of: hook("a"), plan: plan(.log), outcomes: [OutcomeEntry(sequence: 2, planIndex: OutcomeEntry.wholeDelivery, code: .ignored)])
+        simulation.recover(
+            2, of: hook("a"), plan: plan(.log),
+            outcomes: [OutcomeEntry(sequence: 2, planIndex: OutcomeEntry.wholeDelivery, code: .ignored)])
         simulation.run(for: second)
         #expect(simulation.started.isEmpty)
     }

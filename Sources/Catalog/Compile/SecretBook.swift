@@ -43,9 +43,12 @@ struct SecretBook {
     /// What is doubtful about a value; nil when nothing is.
     static func doubt(about value: SecretBytes) -> String? {
         let bytes = value.bytes
-        let text = String(decoding: bytes, as: UTF8.self).lowercased()
-        let trimmed = text.filter { !$0.isWhitespace && !$0.isNewline }
-        if defaults.contains(trimmed) { return "is a well-known default; make one with: openssl rand -hex 32" }
+        if bytes.count <= 32 {
+            let visible = bytes.filter { $0 > 0x20 }.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }
+            if defaults.contains(String(decoding: visible, as: UTF8.self)) {
+                return "is a well-known default; make one with: openssl rand -hex 32"
+            }
+        }
         if bytes.last == 0x0a || bytes.last == 0x0d {
             return "ends with a line break, which counts: senders that were given it without will be refused"
         }

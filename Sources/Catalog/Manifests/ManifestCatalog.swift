@@ -15,6 +15,8 @@ import Synchronization
 public final class ManifestCatalog: Sendable {
     public let options: CatalogOptions
     private let state = Mutex(State())
+    /// Beside `state`, so that whoever asks does not wait for a load that is under way.
+    private let published = Mutex(CatalogSnapshot())
 
     /// Where a resource stands: directory, path and position in the file give the order of everything.
     private struct Position: Comparable {
@@ -45,7 +47,6 @@ public final class ManifestCatalog: Sendable {
     private struct State {
         var files: [String: CachedFile] = [:]
         var held: [ResourceKey: Held] = [:]
-        var snapshot = CatalogSnapshot()
     }
 
     private static let settledNanoseconds: Int64 = 2_000_000_000
@@ -54,15 +55,16 @@ public final class ManifestCatalog: Sendable {
         self.options = options
     }
 
-    /// What `load` gave last.
-    public var snapshot: CatalogSnapshot { state.withLock { $0.snapshot } }
+    /// What `load` gave last; empty before.
+    public var snapshot: CatalogSnapshot { published.withLock { $0 } }
 
     /// Reads what changed and compiles everything anew.
     @discardableResult
     public func load() -> CatalogSnapshot {
         state.withLock { state in
-            state.snapshot = load(&state)
-            return state.snapshot
+            let snapshot = load(&state)
+            published.withLock { $0 = snapshot }
+            return snapshot
         }
     }
 

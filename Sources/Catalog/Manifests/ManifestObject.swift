@@ -33,6 +33,13 @@ struct ObjectMetadata {
     let createdAt: Int?
     let line: Int
 
+    /// Of ObjectMeta, beside what is read; `clusterName` and `selfLink` are of older servers.
+    private static let otherFields = [
+        "generateName", "selfLink", "uid", "resourceVersion", "generation", "deletionTimestamp",
+        "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers", "managedFields",
+        "clusterName",
+    ]
+
     /// nil, with errors noted, when the object has no usable name.
     init?(_ fields: inout YAMLFields, defaultNamespace: String = "default") {
         guard var metadata = fields.map("metadata", required: true) else { return nil }
@@ -48,10 +55,13 @@ struct ObjectMetadata {
             findings.error(
                 namespace.line, "metadata.namespace \(quoted(namespace.value)) is no namespace (RFC 1123 label)")
         }
-        guard findings.errors.count == errorsBefore else { return nil }
-        // What an API server writes into metadata is not ours to check; a bad time reads as none.
+        // A bad time, which only an API server writes, reads as none.
         let created: String? =
             if case .text(let text) = metadata.node("creationTimestamp")?.value.content { text } else { nil }
+        // Unknown fields are refused here too: `namspace` would put the object into another namespace.
+        for known in Self.otherFields { _ = metadata.node(known) }
+        metadata.finish()
+        guard findings.errors.count == errorsBefore else { return nil }
         self.name = name.value
         self.namespace = namespace?.value ?? defaultNamespace
         self.createdAt = created.flatMap(RFC3339.seconds)

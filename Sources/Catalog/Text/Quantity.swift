@@ -108,5 +108,5 @@ package enum Quantity {
 }
 
 extension Character {
-    package var isASCIIDigit: Bool { isASCII && isWholeNumber }
+    package var isASCIIDigit: Bool { asciiValue.map { 0x30...0x39 ~= $0 } ?? false }
 }

@@ -16,7 +16,7 @@ struct CheckCommand: ParsableCommand {
     @OptionGroup var options: ServeOptions
     @Option(help: ArgumentHelp("table or json.", valueName: "format"))
     var format: Format = .table
-    @Flag(help: "Show the secret part of Flux paths.")
+    @Flag(help: "Show the secret part of Flux paths and the paths of http actions.")
     var reveal = false
 
     func run() throws {
@@ -43,7 +43,8 @@ enum RouteReport {
             rows.append([
                 (route.host ?? "") + path(route, reveal), route.identity.description, route.sender.name,
                 route.events.isEmpty ? "all" : route.events.joined(separator: ","),
-                route.actions.isEmpty ? "none" : route.actions.map(\.summary).joined(separator: ", "),
+                route.actions.isEmpty
+                    ? "none" : route.actions.map { $0.summary(reveal: reveal) }.joined(separator: ", "),
                 route.readiness.summary,
             ])
         }
@@ -63,7 +64,8 @@ enum RouteReport {
             routes: snapshot.routes.map { route in
                 Report.Route(
                     host: route.host, path: path(route, reveal), receiver: route.identity.description,
-                    sender: route.sender.name, events: route.events, actions: route.actions.map(\.summary),
+                    sender: route.sender.name, events: route.events,
+                    actions: route.actions.map { $0.summary(reveal: reveal) },
                     ready: route.readiness == .ready, readiness: route.readiness.summary, source: route.source)
             },
             unserved: snapshot.unserved.map {
@@ -130,14 +132,15 @@ extension RouteReadiness {
 }
 
 extension Action {
-    /// `reconcile GitRepository/team-a/webapp`. A URL's query may hold a credential and is left out.
-    var summary: String {
+    /// `reconcile GitRepository/team-a/webapp`. The path and query of a URL may be credentials.
+    func summary(reveal: Bool) -> String {
         switch self {
-        case .reconcile(let target): "reconcile \(target)"
+        case .reconcile(let target): return "reconcile \(target)"
         case .http(let url, _, let secret):
-            "http \(url.prefix { $0 != "?" })\(url.contains("?") ? "?…" : "")\(secret == nil ? "" : " signed")"
-        case .exec(let command, _): "exec \(command.first ?? "")"
-        case .log: "log"
+            let origin = (try? HTTPURL(url)).map { "\($0.isSecure ? "https" : "http")://\($0.authority)/…" }
+            return "http \(reveal ? url : origin ?? "…")\(secret == nil ? "" : " signed")"
+        case .exec(let command, _): return "exec \(command.first ?? "")"
+        case .log: return "log"
         }
     }
 }

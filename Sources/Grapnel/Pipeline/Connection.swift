@@ -34,6 +34,8 @@ struct Connection {
     var isChunked = false
     /// The request under way is a HEAD: its answer has no body.
     var isHead = false
+    /// HTTP/1.0: a connection that stays open is announced.
+    var isOldVersion = false
     /// Listed in the loop's `ready`: it has unparsed bytes.
     var isReady = false
     var parser = HeadParser()

@@ -41,7 +41,8 @@ extension DeliveryLoop where P: ~Copyable {
         }
         if status == 503 || status == 429 { writer.field("Retry-After", "1") }
         let count = unsafe writer.finish(
-            body: UnsafeRawBufferPointer(start: nil, count: 0), closing: closing, isHead: connections[slot].isHead)
+            body: UnsafeRawBufferPointer(start: nil, count: 0), closing: closing, isHead: connections[slot].isHead,
+            announcesKeepAlive: connections[slot].isOldVersion)
         send(slot, count: count)
     }
 
@@ -72,7 +73,8 @@ extension DeliveryLoop where P: ~Copyable {
         }
         let count = unsafe writer.finish(
             body: UnsafeRawBufferPointer(start: nil, count: 0), closing: connections[slot].closesAfterAnswer,
-            isHead: connections[slot].isHead)
+            isHead: connections[slot].isHead,
+            announcesKeepAlive: connections[slot].isOldVersion)
         send(slot, count: count)
     }
 

@@ -184,6 +184,7 @@ extension DeliveryLoop where P: ~Copyable {
             connections[slot].block = block
             connections[slot].filled = count
             connections[slot].phase = .head
+            connections[slot].parser.reset()
             connections[slot].requestStartedAt = nowNanoseconds
             timers.setDeadline(nowMilliseconds + settings.headerMilliseconds, slot: UInt32(slot))
             if !connections[slot].hasPeerEnded { resume(slot) }
@@ -319,6 +320,7 @@ extension DeliveryLoop where P: ~Copyable {
         guard let base = bytes.baseAddress else { return }
         connections[slot].servedCount &+= 1
         connections[slot].isHead = head.method == .head
+        connections[slot].isOldVersion = head.minorVersion == 0
         connections[slot].closesAfterAnswer =
             !head.keepsAlive || isDraining || connections[slot].servedCount >= settings.requestsPerConnectionMax
             || nowMilliseconds - connections[slot].openedAt > settings.connectionMillisecondsMax

@@ -74,8 +74,9 @@ struct SettingsLoader {
         into settings: inout ServerSettings, _ problems: inout [String],
         _ warnings: inout [String]
     ) {
-        let known = SettingsTable.all.map(\.variable) + [Self.configVariable]
-        for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("GRAPNEL_") {
+        let prefix = "GRAPNEL_"
+        let known = (SettingsTable.all.map(\.variable) + [Self.configVariable]).map { $0.dropFirst(prefix.count) }
+        for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
             if let setting = SettingsTable.all.first(where: { $0.variable == variable }) {
                 let values =
                     setting.form == .list
@@ -85,9 +86,9 @@ struct SettingsLoader {
             } else if let entry = SettingsTable.notBuilt.first(where: { Setting.variable(of: $0.name) == variable }) {
                 if !text.isEmpty { problems.append(Self.notBuilt(variable, entry.remedy)) }
             } else if variable != Self.configVariable, !Self.isServiceVariable(variable),
-                let near = NearestName.of(variable, among: known)
+                let near = NearestName.of(String(variable.dropFirst(prefix.count)), among: known.map(String.init))
             {
-                warnings.append("\(variable) is no setting and is ignored; did you mean \(near)?")
+                warnings.append("\(variable) is no setting and is ignored; did you mean \(prefix)\(near)?")
             }
         }
     }

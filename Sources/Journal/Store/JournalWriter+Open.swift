@@ -114,9 +114,8 @@ private struct Opening: ~Copyable {
     }
 
     private func rewriteUnproven(_ last: SegmentVerdict, _ file: DiskFile) throws(DiskError) {
-        guard let start = last.start else { return }
         var offset = last.validLength
-        if last.durableThrough < start.baseSequence {
+        if let start = last.start, last.durableThrough < start.baseSequence {
             offset = JournalFormat.startOffset
         } else if let first = last.records.first(where: {
             $0.header.isCopied ? $0.header.durableMark >= last.durableThrough : $0.header.sequence > last.durableThrough
@@ -125,6 +124,8 @@ private struct Opening: ~Copyable {
         }
         guard offset < last.validLength else { return }
         let bytes = try SegmentBytes(disk: disk, number: last.number, byteCount: last.validLength)
+        // Of a start that was torn, one copy may be missing.
+        if offset == JournalFormat.startOffset, let start = last.start { bytes.renewStart(start, checksum: checksum) }
         var vectors = VectorWriter(capacity: 1)
         unsafe vectors.append(bytes.reader.part(from: offset, count: last.validLength - offset).bytes)
         try vectors.write(to: file, at: UInt64(offset), disk: disk)

@@ -129,5 +129,13 @@ struct LogScanner {
 
     deinit { unsafe base.deallocate() }
 
+    /// Writes both copies of `start` to their places.
+    func renewStart(_ start: SegmentStart, checksum: Checksummer) {
+        precondition(count >= JournalFormat.segmentHeaderBytes)
+        let page = JournalFormat.segmentHeaderBytes - JournalFormat.startOffset
+        // In bounds: the page ends with the segment header.
+        unsafe start.encode(into: ByteWriter(base + JournalFormat.startOffset, count: page), checksum: checksum)
+    }
+
     var reader: ByteReader { unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: count)) }
 }

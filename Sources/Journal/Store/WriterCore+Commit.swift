@@ -122,7 +122,10 @@ extension WriterCore {
             metrics.writeFailures.increment()
             throw error
         }
-        if options.durability == .sync { try sync(active.file) }
+        // In asynchronous mode a segment's start is synced at once: it says where its sequences begin, so that none of
+        // them is given out again even if all of its records are lost.
+        let isFirst = !active.isStarted && options.durability == .async
+        if options.durability == .sync || isFirst { try sync(active.file) }
         enter(range, now: now)
     }
 

@@ -41,15 +41,15 @@ final class CommandRun: Sendable {
     private static let lastReadsMax = 64
     private static let spawnLock = Mutex<Void>(())
 
-    /// Once, before the first spawn: what we inherited ourselves (from a shell, a supervisor) is not handed on. All that this
-    /// process opens is close-on-exec from the start.
-    private static let inheritedKept: Void = {
+    /// What we inherited ourselves (from a shell, a supervisor) and what a library opened without close-on-exec (NIO's
+    /// epoll descriptors) is not handed on.
+    private static func keepDescriptors() {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
             guard let descriptor = Int32(name), descriptor > 2 else { continue }
             let flags = fcntl(descriptor, F_GETFD)
             if flags >= 0, flags & FD_CLOEXEC == 0 { _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
         }
-    }()
+    }
 
     private struct State {
         /// Alive or not yet reaped: may be signalled.
@@ -116,7 +116,8 @@ final class CommandRun: Sendable {
                 isTermSent = true
                 limit = isKillSent ? .max : now &+ Self.killGraceNanoseconds
             }
-            let ready = pipes.poll(wantsInput: written < input.count, timeoutNanoseconds: limit == .max ? nil : limit &- now)
+            let ready = pipes.poll(
+                wantsInput: written < input.count, timeoutNanoseconds: limit == .max ? nil : limit &- now)
             if ready.input, !pipes.write(input, from: &written) { pipes.closeInput() }
             if written == input.count { pipes.closeInput() }
             if ready.output, !pipes.read(into: &ring) { pipes.closeOutput() }
@@ -180,7 +181,7 @@ final class CommandRun: Sendable {
 
     private func spawn() -> Result<Pipes, Refusal> {
         Self.spawnLock.withLock { _ in
-            Self.inheritedKept
+            Self.keepDescriptors()
             return state.withLock { state in
                 if state.isCancelled { return .failure(Refusal(ending: .cancelled)) }
                 guard var pipes = Pipes() else { return .failure(Refusal(ending: .noResources(errno))) }
@@ -224,8 +225,8 @@ final class CommandRun: Sendable {
         var envp: [UnsafeMutablePointer<CChar>?] =
             unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") } + [nil]
         defer {
-            for unsafe pointer in unsafe argv { unsafe free(pointer) }
-            for unsafe pointer in unsafe envp { unsafe free(pointer) }
+            unsafe argv.forEach { unsafe free($0) }
+            unsafe envp.forEach { unsafe free($0) }
         }
         var pid: pid_t = 0
         let code = unsafe posix_spawnp(&pid, arguments[0], &actions, &attributes, &argv, &envp)

@@ -60,6 +60,11 @@ public final class HTTPAction: ActionRunner {
             eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: try settings.clientConfiguration())
     }
 
+    deinit {
+        // One that was not shut down, as after an error at the start.
+        client.shutdown { _ in }
+    }
+
     public func shutdown() async { try? await client.shutdown() }
 
     public func run(_ attempt: ActionAttempt) async -> ActionResult {
@@ -79,7 +84,8 @@ public final class HTTPAction: ActionRunner {
             guard let key = Self.signingKey(secret) else {
                 return .failed(
                     ActionFailure(
-                        .final, scope: .none, reason: "the signing secret is empty or not base64 behind whsec_; correct it"))
+                        .final, scope: .none,
+                        reason: "the signing secret is empty or not base64 behind whsec_; correct it"))
             }
             let signature = hmacSHA256(key, Array("\(id).\(timestamp).".utf8) + payload.body)
             request.headers.add(name: "webhook-signature", value: "v1," + Data(signature).base64EncodedString())
@@ -110,10 +116,12 @@ public final class HTTPAction: ActionRunner {
 
     static func result(_ status: Int, _ retryAfter: String?, _ place: String) -> ActionResult {
         let wait = retryAfter.flatMap { RetryAfter.nanoseconds($0) }
-        func failed(_ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope, _ note: String = "") -> ActionResult {
+        func failed(_ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope, _ note: String = "") -> ActionResult
+        {
             .failed(
                 ActionFailure(
-                    verdict, scope: scope, retryAfterNanoseconds: wait, reason: "POST \(place): answered \(status)\(note)"))
+                    verdict, scope: scope, retryAfterNanoseconds: wait,
+                    reason: "POST \(place): answered \(status)\(note)"))
         }
         switch status {
         case 200..<300: return .done

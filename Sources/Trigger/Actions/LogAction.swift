@@ -34,7 +34,8 @@ enum Printable {
         var result = ""
         var byteCount = 0
         for scalar in text.unicodeScalars {
-            let isPlain = scalar.properties.generalCategory != .control && scalar.properties.generalCategory != .format
+            let isPlain =
+                scalar.properties.generalCategory != .control && scalar.properties.generalCategory != .format
                 && scalar.properties.generalCategory != .lineSeparator
                 && scalar.properties.generalCategory != .paragraphSeparator
             let shown = isPlain ? scalar : " "

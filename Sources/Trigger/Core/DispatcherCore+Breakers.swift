@@ -118,6 +118,7 @@ extension DispatcherCore {
     private mutating func close(_ index: Int) {
         guard breakers[index].succeed() else { return }
         openBreakers.remove(breakers[index].key)
+        commands.append(.breakerChanged(key: breakers[index].key, isOpen: false, reason: ""))
         while let queue = breakers[index].parked.popFirst(queues.links) {
             queues[queue].isListed = false
             listIfStartable(queue)
@@ -129,7 +130,10 @@ extension DispatcherCore {
             failure?.reason ?? "", resource: resource, wasProbe: wasProbe,
             retryAfter: failure?.retryAfterNanoseconds, now: now, settings: settings, random: &random)
         guard let until else { return }
-        openBreakers.insert(breakers[index].key)
+        if openBreakers.insert(breakers[index].key).inserted {
+            commands.append(
+                .breakerChanged(key: breakers[index].key, isOpen: true, reason: breakers[index].reason))
+        }
         timers.insert(.breaker(index: index, generation: breakers[index].generation), at: until)
         if now - breakers[index].sweptAt >= Self.sweepIntervalNanoseconds {
             breakers[index].sweptAt = now

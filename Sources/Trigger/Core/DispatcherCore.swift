@@ -51,6 +51,8 @@ package enum DispatcherCommand: Sendable {
     case recordPlan(sequence: UInt64, [PlannedAction])
     case recordOutcomes([SettledOutcome])
     case start(StartedAction)
+    /// A server or resource is left alone from now on, or works again.
+    case breakerChanged(key: String, isOpen: Bool, reason: String)
 }
 
 package struct DispatcherCore: Sendable {
@@ -205,7 +207,9 @@ package struct DispatcherCore: Sendable {
 
     /// Takes up a delivery that the journal still owes. With a plan the plan holds; what needs the route's current
     /// settings and no longer finds them there is ignored. Entries with a final outcome are not run again.
-    package mutating func recover(_ recovered: RecoveredDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
+    package mutating func recover(
+        _ recovered: RecoveredDelivery, definition: RouteDefinition?, ref: String?, now: UInt64
+    ) {
         let delivery = recovered.delivery
         guard let plan = recovered.plan else {
             if !recovered.outcomes.contains(where: { $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery }) {

@@ -1,8 +1,7 @@
 // Fuzzes the chunked decoder: in one piece, cut in two and in single bytes the same body or the same error must come out,
 // never more of it than went in or than the limit allows, and nothing may be written outside the block.
 
-import CFuzzer
-import Glibc
+import FuzzDriver
 import HTTP
 
 @main
@@ -14,17 +13,10 @@ enum FuzzChunked {
     }
 
     static func main() {
-        var argc = CommandLine.argc
-        var argv = CommandLine.unsafeArgv
-        let status = withUnsafeMutablePointer(to: &argv) { argv in
-            argv.withMemoryRebound(to: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.self, capacity: 1) {
-                LLVMFuzzerRunDriver(&argc, $0) { data, size in
-                    FuzzChunked.test(UnsafeRawBufferPointer(start: data, count: size))
-                    return 0
-                }
-            }
+        runFuzzer { data, count in
+            FuzzChunked.test(UnsafeRawBufferPointer(start: data, count: count))
+            return 0
         }
-        exit(status)
     }
 
     /// `input` is a chunked body, or a request with one; the sum of its bytes chooses limits and cut.
@@ -89,9 +81,5 @@ enum FuzzChunked {
             start = end
         }
         return .needMoreBytes(body: body)
-    }
-
-    private static func check(_ holds: Bool, _ message: StaticString) {
-        if !holds { fatalError("\(message)") }
     }
 }

@@ -1,24 +1,16 @@
 // Fuzzes the event decoder: whatever the body, for every sender and as a form too, an event comes out, and no text in it is longer
 // than it may be or holds a control character.
 
-import CFuzzer
 import Delivery
-import Glibc
+import FuzzDriver
 
 @main
 enum FuzzEvent {
     static func main() {
-        var argc = CommandLine.argc
-        var argv = CommandLine.unsafeArgv
-        let status = withUnsafeMutablePointer(to: &argv) { argv in
-            argv.withMemoryRebound(to: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.self, capacity: 1) {
-                LLVMFuzzerRunDriver(&argc, $0) { data, size in
-                    FuzzEvent.test(UnsafeRawBufferPointer(start: data, count: size))
-                    return 0
-                }
-            }
+        runFuzzer { data, count in
+            FuzzEvent.test(UnsafeRawBufferPointer(start: data, count: count))
+            return 0
         }
-        exit(status)
     }
 
     static func test(_ body: UnsafeRawBufferPointer) {
@@ -29,8 +21,8 @@ enum FuzzEvent {
                     guard let text else { continue }
                     let bytes = Array(text.utf8)
                     // `refs/heads/` may have been put before a short ref.
-                    if bytes.isEmpty || bytes.count > 4096 + 11 { fatalError("a text of \(bytes.count) bytes") }
-                    if bytes.contains(where: { $0 < 0x20 || $0 == 0x7f }) { fatalError("a control character") }
+                    check(!bytes.isEmpty && bytes.count <= 4096 + 11, "a text of \(bytes.count) bytes")
+                    check(bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }, "a control character")
                 }
             }
         }

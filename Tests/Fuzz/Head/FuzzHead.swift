@@ -1,8 +1,7 @@
 // Fuzzes the head parser: whatever the bytes, one call, single bytes, any cut and the scalar scans must agree, and all
 // ranges must lie within the head.
 
-import CFuzzer
-import Glibc
+import FuzzDriver
 import HTTP
 
 @main
@@ -17,17 +16,10 @@ enum FuzzHead {
     }
 
     static func main() {
-        var argc = CommandLine.argc
-        var argv = CommandLine.unsafeArgv
-        let status = withUnsafeMutablePointer(to: &argv) { argv in
-            argv.withMemoryRebound(to: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.self, capacity: 1) {
-                LLVMFuzzerRunDriver(&argc, $0) { data, size in
-                    FuzzHead.test(UnsafeRawBufferPointer(start: data, count: size))
-                    return 0
-                }
-            }
+        runFuzzer { data, count in
+            FuzzHead.test(UnsafeRawBufferPointer(start: data, count: count))
+            return 0
         }
-        exit(status)
     }
 
     /// `bytes` is what a sender sends; their sum chooses limits and cut, so that any request is an input as it is.
@@ -94,9 +86,5 @@ enum FuzzHead {
         case .chunked: numbers.append(2)
         }
         return numbers
-    }
-
-    private static func check(_ holds: Bool, _ message: StaticString) {
-        if !holds { fatalError("\(message)") }
     }
 }
