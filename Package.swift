@@ -22,7 +22,7 @@ func test(_ room: String, _ others: Target.Dependency...) -> Target {
 
 let tests: [Target] = [
     test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"), test("Delivery", "HTTP", "CCrypto"),
-    test("Journal"), test("Kubernetes"), test("Trigger", "Delivery", "Kubernetes"), test("Catalog", "Delivery"),
+    test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging), test("Catalog", "Delivery"),
     test("Grapnel", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog"),
 ]
 
@@ -74,6 +74,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 logging,
             ], swiftSettings: rules),
         .target(

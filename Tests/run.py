@@ -126,8 +126,11 @@ def swift_tests(options):
         show_end(log, 40, r"error:|warning:|fatal")
         return Tally(failed=1)
     env = {"SWIFT_BACKTRACE": "enable=no"}          # exit tests end in a trap on purpose
+    fake_kube = os.path.join(CONFORMANCE, "fakekube.py")
+    if os.path.exists(fake_kube):
+        env["GRAPNEL_FAKEKUBE"] = os.path.abspath(fake_kube)
     if options.long:
-        env["GRAPNEL_TEST_LONG"] = "1"
+        env.update(GRAPNEL_SEEDS="2000", GRAPNEL_ROUNDS="5000")
     status = run(["swift", "test", "--skip-build", "--disable-xctest", "--xunit-output", report],
                  7200 if options.long else 1500, log, env)
     tally = Tally()

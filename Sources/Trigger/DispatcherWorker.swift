@@ -80,8 +80,8 @@ struct DispatcherWorker: ~Copyable {
 
     private mutating func carryOut(_ command: DispatcherCommand) {
         switch command {
-        case .recordPlan(let sequence, let actions):
-            parts.log.recordPlan(sequence: sequence, entries: actions.map(\.encoded))
+        case .recordPlan(let sequence, _, let encoded):
+            parts.log.recordPlan(sequence: sequence, entries: encoded)
         case .recordOutcomes(let settled):
             parts.log.recordOutcomes(settled.map(\.entry))
             for outcome in settled { count(outcome) }

@@ -184,22 +184,57 @@ private func read(_ bytes: [UInt8]) -> [String] {
 }
 
 @Suite struct YAMLGateTests {
-    @Test("what tools write costs next to nothing")
-    func ordinary() {
-        let texts = [
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n",
-            "{\"a\": [{\"b\": 1}, {\"c\": [[1, 2], [3]]}]}",
-            "a: &a x\nb: [*a, *a, *a]\nc: {d: *a, e: *a}\n",
-            "run: |\n  cmd & foo *x ? y\n  case \"$1\" in *a) ;; esac\n",
-        ]
-        for text in texts { #expect(YAMLGate.cost(of: Array(text.utf8)[...]) < 1e6, "\(text)") }
+    private func cost(_ text: String) -> Double { YAMLGate.cost(of: Array(text.utf8)[...]) }
+
+    @Test(
+        "what tools write costs nothing or next to nothing, at any size",
+        arguments: [
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n", "{\"a\": [{\"b\": 1}, {\"c\": [[1, 2], [3]]}]}",
+            "a: &a x\nb: &b y\nc: {d: *a, e: *b}\n", "run: |\n  cmd & foo *x ? y\n  case \"$1\" in *a) ;; esac\n",
+            "pattern: ^([a-z]+(?:-[0-9])?)?$\ndescription: Is this right? Yes.\n", "args: [\"{a, b}\", \"[c]\"]\n",
+        ])
+    func ordinary(text: String) {
+        #expect(cost(String(repeating: text, count: 1_000)) < YAMLGate.costMax)
     }
 
-    @Test("the bound grows with every use of an anchor of a list")
+    @Test("the bound grows with every use of an anchor of a list or map")
     func bombs() {
-        let one = YAMLGate.cost(of: Array("a: &a [x]\nb: {*a : x}".utf8)[...])
-        let two = YAMLGate.cost(of: Array("a: &a [x]\nb: &b [*a, *a]\nc: {[*b, *b]: x}".utf8)[...])
+        let one = cost("a: &a [x]\nb: {*a : x}")
+        let two = cost("a: &a [x]\nb: &b [*a, *a]\nc: {[*b, *b]: x}")
         #expect(one > 0 && two > 4 * one)
+        #expect(cost("a: &a\n- x\nb: *a\n*a : x") > 0)
+    }
+
+    @Test(
+        "keys within keys count by their levels",
+        arguments: ["{", "[", "{&x ", "{ !!map ", "{ # comment\n", "{a, ", "? ", "{?", "{ ? "])
+    func levels(opener: String) {
+        let few = cost(String(repeating: opener, count: 10) + String(repeating: "x", count: 10_000))
+        let many = cost(String(repeating: opener, count: 100) + String(repeating: "x", count: 10_000))
+        #expect(few > 0 && many > 5 * few)
+    }
+}
+
+@Suite struct JSONFormTests {
+    @Test(
+        "JSON is told by its form",
+        arguments: [
+            "{}", "[]", " 1 ", "\"a\"", "[1, [2, {}], {\"a\": null}]", "{\"a\": \"}]\\\"{\", \"b\": -1.5E+3}\n",
+            "[[[[]]]]",
+        ])
+    func json(text: String) {
+        #expect(JSONForm.isJSON(Array(text.utf8)[...]))
+    }
+
+    @Test(
+        "YAML that is no JSON is not taken for it",
+        arguments: [
+            "", "{a: 1}", "{[1]: 2}", "{\"a\"}", "[1,]", "{\"a\": 1,}", "[1 2]", "{\"a\": 1}}", "[", "{\"a\"",
+            "\"a\nb\"", "*a", "&a []",
+            "[*a]", "# c\n{}", "{} {}", "[}", "{\"a\": 'b'}", "{{}}", "\"a\\",
+        ])
+    func other(text: String) {
+        #expect(!JSONForm.isJSON(Array(text.utf8)[...]))
     }
 }
 

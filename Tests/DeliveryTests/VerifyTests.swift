@@ -22,7 +22,7 @@ struct VerifyTests {
     }
 
     @Test("the digest of GitHub's documentation is proven, with upper-case digits too")
-    func documented() throws {
+    func documentedDigest() throws {
         let table = Self.table(.hook, .github, [Self.key])
         let header = { [("X-Hub-Signature-256", "sha256=" + $0)] }
         #expect(try verify(table, "/h", header(Self.documented), body: Self.body).proof == .none)
@@ -48,7 +48,7 @@ struct VerifyTests {
             ([("X-Hub-Signature", "sha1=" + hex(hmac(Int32(CC_SHA1), key: key, body)))], .signatureMissing),
             ([("X-Hub_Signature-256", "sha256=" + documented)], .signatureMissing),
         ] as [([(String, String)], VerifyCause)])
-    func refused(headers: [(String, String)], cause: VerifyCause) throws {
+    func everythingElse(headers: [(String, String)], cause: VerifyCause) throws {
         #expect(try verify(Self.table(.hook, .github, [Self.key]), "/h", headers, body: Self.body).proof == cause)
     }
 
@@ -120,12 +120,12 @@ struct VerifyTests {
         cc_hmac_key_prepare(states, Self.key, Self.key.count)
         message.withUnsafeBytes { bytes in
             func digests(_ counts: [Int]) -> [[UInt8]] {
+                let empty: (
+                    UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
+                    UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8
+                ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
                 var items = counts.map { count in
-                    var item = cc_hmac_item()
-                    item.key = UnsafeRawPointer(states)
-                    item.bytes = bytes.baseAddress
-                    item.count = count
-                    return item
+                    cc_hmac_item(key: UnsafeRawPointer(states), bytes: bytes.baseAddress, count: count, digest: empty)
                 }
                 cc_hmac_sha256_batch(batch, &items, items.count)
                 return items.map { item in withUnsafeBytes(of: item.digest) { Array($0) } }

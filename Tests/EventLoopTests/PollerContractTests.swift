@@ -114,14 +114,17 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
     mutating func acceptOne() throws -> (client: Int32, server: Int32) {
         let client = world.connect()
         for _ in 0..<200 where accepted.isEmpty { _ = turn() }
-        return (client, try #require(accepted.popLast()))
+        let server = accepted.popLast()
+        return (client, try #require(server))
     }
 
     mutating func run() throws {
-        #expect(poller.addListener(world.listener) == 0)
+        let listening = poller.addListener(world.listener)
+        #expect(listening == 0)
         // Bytes arrive in order and whole, and then the end.
         let (client, server) = try acceptOne()
-        #expect(poller.add(server, slot: 0, generation: 1) == 0)
+        let added1 = poller.add(server, slot: 0, generation: 1)
+        #expect(added1 == 0)
         let sent = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 2) }
         var offset = 0
         var received: [UInt8] = []
@@ -180,7 +183,8 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         for _ in 0..<200 where !hasEnded { hasEnded = turn(descriptor: server).hasEnded }
         #expect(hasEnded)
         let bye: [UInt8] = [9, 9, 9]
-        #expect(bye.withUnsafeBytes { poller.send(server, slot: 0, generation: 1, $0) } == 3)
+        let byeSent = bye.withUnsafeBytes { poller.send(server, slot: 0, generation: 1, $0) }
+        #expect(byeSent == 3)
         poller.endSending(server)
         var last: [UInt8] = []
         for _ in 0..<200 where last.count < 3 {
@@ -194,7 +198,8 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
 
         // A slot used again: events of the old generation are told apart.
         let (second, secondServer) = try acceptOne()
-        #expect(poller.add(secondServer, slot: 0, generation: 2) == 0)
+        let added2 = poller.add(secondServer, slot: 0, generation: 2)
+        #expect(added2 == 0)
         #expect(world.write(second, [7]) == 1)
         var again: [UInt8] = []
         for _ in 0..<200 where again.isEmpty { again += turn(slot: 0, generation: 2, descriptor: secondServer).bytes }
@@ -227,7 +232,10 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
 struct PollerContractTests {
     @Test("epoll keeps it")
     func epoll() throws {
-        let poller = try #require(PollerEpoll())
+        guard let poller = PollerEpoll() else {
+            Issue.record("the kernel refused epoll")
+            return
+        }
         var contract = PollerContract(poller, LoopbackWorld())
         try contract.run()
     }
@@ -252,14 +260,21 @@ struct PollerContractTests {
     }
 
     @Test("another thread's wake-up ends a wait")
-    func wakeup() throws {
+    func wakeup() {
         let descriptor = cl_eventfd()
         defer { _ = cl_close(descriptor) }
-        var poller = try #require(PollerEpoll())
-        #expect(poller.addWakeup(descriptor) == 0)
+        guard var poller = PollerEpoll() else {
+            Issue.record("the kernel refused epoll")
+            return
+        }
+        let added = poller.addWakeup(descriptor)
+        #expect(added == 0)
         _ = cl_eventfd_signal(descriptor)
-        #expect(poller.wait(timeoutMilliseconds: 5_000) == 1)
-        #expect(poller.event(at: 0).kind == .wakeup)
-        #expect(poller.wait(timeoutMilliseconds: 0) == 0)
+        let count = poller.wait(timeoutMilliseconds: 5_000)
+        #expect(count == 1)
+        let kind = poller.event(at: 0).kind
+        #expect(kind == .wakeup)
+        let second = poller.wait(timeoutMilliseconds: 0)
+        #expect(second == 0)
     }
 }

@@ -298,6 +298,16 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         }
     }
 
+    func reserve(_ file: DiskFile, byteCount: UInt64) throws(DiskError) {
+        try changing(.reserve) { state throws(DiskError) in
+            guard let node = state.handles[file.descriptor] else { throw DiskError(code: EBADF, operation: .reserve) }
+            let used = state.names.values.reduce(0) { $0 + $1.bytes.count }
+            guard used + max(0, Int(byteCount) - node.bytes.count) <= state.faults.capacity else {
+                throw DiskError(code: ENOSPC, operation: .reserve)
+            }
+        }
+    }
+
     func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
         let result = state.withLock { state -> Int? in
             if state.isDead { return nil }

@@ -68,7 +68,8 @@ final class CoreSimulation {
     func pump() {
         for command in core.takeCommands(now: now) {
             switch command {
-            case .recordPlan(let sequence, let plan):
+            case .recordPlan(let sequence, let plan, let encoded):
+                #expect(encoded == plan.map(\.encoded))
                 #expect(plans[sequence] == nil, "delivery \(sequence) was planned twice")
                 plans[sequence] = plan
             case .recordOutcomes(let settled): for outcome in settled { record(outcome.entry) }

@@ -76,6 +76,40 @@ struct DispatcherCoreTests {
         #expect(simulation.plans[1]?.count == 2)
     }
 
+    @Test("A changed definition counts from the next delivery on")
+    func definitionChanges() {
+        let simulation = CoreSimulation()
+        simulation.define(route(hook("a"), [reconcile("old")]))
+        simulation.deliver(1, to: hook("a"))
+        simulation.define(route(hook("a"), [reconcile("new"), .log]))
+        simulation.deliver(2, to: hook("a"))
+        simulation.define(route(hook("a"), [reconcile("new"), .log], coalesce: Coalesce(by: .none)))
+        simulation.world = { _, _ in (.done, second) }
+        for sequence in UInt64(3)...5 { simulation.deliver(sequence, to: hook("a")) }
+        simulation.run(for: hour)
+        #expect(simulation.plans[1] == [PlannedAction(reconcile("old"))])
+        #expect(simulation.plans[2] == [PlannedAction(reconcile("new")), .log])
+        #expect(simulation.count(.merged) == 0)
+        #expect(simulation.open.isEmpty)
+    }
+
+    @Test("A target's state is kept while it is idle: its server stays left alone for the next delivery")
+    func idleTarget() {
+        let simulation = CoreSimulation()
+        simulation.define(
+            route(hook("a"), [post("http://away.test/")], retry: RetryPolicy(maxAgeNanoseconds: 60 * second)))
+        simulation.world = { _, _ in (connectionRefused, 1_000_000) }
+        for sequence in UInt64(1)...10 { simulation.deliver(sequence, to: hook("a")) }
+        simulation.run(for: 600 * second)
+        #expect(simulation.count(.dead) == 10)
+        #expect(simulation.core.openBreakers == ["http://away.test"])
+        simulation.world = { _, _ in (.done, 1_000_000) }
+        simulation.deliver(11, to: hook("a"))
+        simulation.run(for: 120 * second)
+        #expect(simulation.outcome(11)?.code == .done)
+        #expect(simulation.core.openBreakers.isEmpty)
+    }
+
     // MARK: - Retry
 
     @Test("The API server away for two hours: nothing is dead, no attempt is used, all is done when it is back")

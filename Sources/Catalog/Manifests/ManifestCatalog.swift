@@ -18,16 +18,17 @@ public final class ManifestCatalog: Sendable {
     /// Beside `state`, so that whoever asks does not wait for a load that is under way.
     private let published = Mutex(CatalogSnapshot())
 
-    /// Where a resource stands: directory, path and position in the file give the order of everything.
+    /// Where a resource stands: gives the order of everything. An older version that is kept keeps its old line.
     private struct Position: Comparable {
         let directory: Int
         let path: String
+        let line: Int
         let index: Int
 
         static func < (a: Position, b: Position) -> Bool {
             if a.directory != b.directory { return a.directory < b.directory }
             if a.path != b.path { return a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
-            return a.index < b.index
+            return (a.line, a.index) < (b.line, b.index)
         }
     }
 
@@ -98,7 +99,8 @@ public final class ManifestCatalog: Sendable {
             counts.ignored += file.ignored
             if file.hasUnidentified { lostFiles.insert(entry.path) }
             for (index, resource) in file.resources.enumerated() {
-                let position = Position(directory: entry.directory, path: entry.path, index: index)
+                let position = Position(
+                    directory: entry.directory, path: entry.path, line: resource.line, index: index)
                 let placed = PlacedResource(resource: resource, file: entry.path)
                 if let first = fresh[resource.key]?.resource {
                     let message =
@@ -111,7 +113,7 @@ public final class ManifestCatalog: Sendable {
                 }
             }
             for found in file.problems {
-                let position = Position(directory: entry.directory, path: entry.path, index: 0)
+                let position = Position(directory: entry.directory, path: entry.path, line: found.line, index: 0)
                 wrong.append((position, SourcePlace(file: entry.path, line: found.line), found))
                 if found.severity == .error, let key = found.key { wrongKeys.insert(key) }
             }
@@ -146,7 +148,10 @@ public final class ManifestCatalog: Sendable {
     private func compile(
         _ held: [ResourceKey: Held], _ found: [(position: Position, problem: CatalogProblem)], _ counts: CatalogCounts
     ) -> CatalogSnapshot {
-        let ordered = held.values.sorted { $0.position < $1.position }.map(\.resource)
+        let ordered = held.sorted { a, b in
+            // A kept version and a new resource can have one line.
+            a.value.position < b.value.position || !(b.value.position < a.value.position) && a.key < b.key
+        }.map(\.value.resource)
         var counts = counts
         for placed in ordered {
             switch placed.resource {

@@ -1,5 +1,71 @@
+// JournalCommand: `grapnel journal inspect|verify`: a look into the journal of a stopped server, damaged or not.
+//
+// Both read only and take no lock, so they also run beside a server; then the last records may still be on their way.
+
 import ArgumentParser
+import CCrypto
+import Delivery
+import Journal
 
 struct JournalCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "journal", abstract: "Look into a stopped server's journal.")
+    static let configuration = CommandConfiguration(
+        commandName: "journal", abstract: "Look into a stopped server's journal.",
+        subcommands: [Inspect.self, Verify.self])
+
+    struct Directory: ParsableArguments {
+        @Option(help: ArgumentHelp("Directory of the journal.", valueName: "dir"))
+        var dataDir = "data"
+
+        /// Runs a look at the journal and turns what it found into an exit status.
+        func look(
+            _ body: (RealDisk, @escaping Checksum) throws(JournalError) -> InspectionSummary
+        ) throws {
+            let summary: InspectionSummary
+            do throws(JournalError) {
+                summary = try unsafe body(RealDisk(dataDirectory: dataDir), cc_crc32)
+            } catch {
+                throw CommandFailure.environment(error.message(dataDirectory: dataDir))
+            }
+            if !summary.isSound { throw CommandFailure(.wrongInput, []) }
+        }
+    }
+
+    struct Inspect: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "inspect", abstract: "Print every segment and record.",
+            discussion: """
+                One line for each: place, sequence, time, what it is, route, delivery id, decision, sizes, outcomes. Bodies and \
+                header values are never printed. Exit status 1 when something is damaged.
+                """)
+
+        @OptionGroup var directory: Directory
+
+        /// The codes of `PlannedAction`.
+        private static let actionWords: [UInt8: String] = [1: "reconcile", 2: "http", 3: "exec", 4: "log"]
+
+        func run() throws {
+            let names = InspectionNames(
+                receiverKind: { ReceiverKind(rawValue: $0)?.name ?? "kind-\($0)" },
+                senderType: { SenderType(rawValue: $0)?.name ?? "sender-\($0)" },
+                ignoredReason: { IgnoredReason(rawValue: $0)?.name ?? "reason-\($0)" },
+                actionKind: { Self.actionWords[$0] ?? "action-\($0)" })
+            unsafe try directory.look { (disk, checksum) throws(JournalError) in
+                try unsafe JournalInspection.inspect(disk: disk, checksum: checksum, names: names) { print($0) }
+            }
+        }
+    }
+
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify", abstract: "Check every record and print what is damaged.",
+            discussion: "Exit status 0 when all records hold, 1 when something is damaged.")
+
+        @OptionGroup var directory: Directory
+
+        func run() throws {
+            unsafe try directory.look { (disk, checksum) throws(JournalError) in
+                try unsafe JournalInspection.verify(disk: disk, checksum: checksum) { print($0) }
+            }
+        }
+    }
 }

@@ -27,7 +27,7 @@ extension DeliveryLoop where P: ~Copyable {
 
     /// Answers without a delivery behind it.
     mutating func answer(_ slot: Int, status: UInt16, keepsAlive: Bool) {
-        if !keepsAlive { connections[slot].closesAfterAnswer = true }
+        if !keepsAlive || isLeaving { connections[slot].closesAfterAnswer = true }
         control.counters.count(kind: connections[slot].kind, status: status)
         let closing = connections[slot].closesAfterAnswer
         var writer = unsafe ResponseWriter(scratch, date: dates)
@@ -57,6 +57,7 @@ extension DeliveryLoop where P: ~Copyable {
             return
         default: break
         }
+        if isLeaving { connections[slot].closesAfterAnswer = true }
         control.counters.count(kind: connections[slot].kind, status: 200)
         var writer = unsafe ResponseWriter(scratch, date: dates)
         writer.begin(status: 200)

@@ -322,7 +322,7 @@ extension DeliveryLoop where P: ~Copyable {
         connections[slot].isHead = head.method == .head
         connections[slot].isOldVersion = head.minorVersion == 0
         connections[slot].closesAfterAnswer =
-            !head.keepsAlive || isDraining || connections[slot].servedCount >= settings.requestsPerConnectionMax
+            !head.keepsAlive || connections[slot].servedCount >= settings.requestsPerConnectionMax
             || nowMilliseconds - connections[slot].openedAt > settings.connectionMillisecondsMax
         let route = unsafe route(of: head, base: UnsafeRawPointer(base))
         noteRoute(slot, route)

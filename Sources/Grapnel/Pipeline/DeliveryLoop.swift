@@ -57,6 +57,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     var nowMilliseconds: UInt64
     var nowNanoseconds: UInt64
     var nowUnixNanoseconds: UInt64
+    /// Every answer closes its connection.
+    var isLeaving = false
     var isDraining = false
     var drainStartedAt: UInt64 = 0
 
@@ -109,6 +111,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     mutating func turnOnce(timeoutMilliseconds: Int32?) -> Bool {
         let state = control.currentState
         if state == .stopped { return false }
+        if state != .running { isLeaving = true }
         if state == .draining && !isDraining { startDraining() }
         if isDraining && connections.openCount == 0 && inFlightCount == 0 { return false }
         takeNewTable()

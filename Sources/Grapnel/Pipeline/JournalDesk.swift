@@ -86,6 +86,7 @@ final class JournalDesk: @unchecked Sendable {
     private var lastTick: UInt64 = 0
     /// Journal state as other threads may see it.
     let isAcceptingFlag = Atomic<Bool>(true)
+    private let refusal = Mutex<JournalError?>(nil)
     let durableSequence = Atomic<UInt64>(0)
 
     init(writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel) {
@@ -95,6 +96,19 @@ final class JournalDesk: @unchecked Sendable {
     }
 
     var isAccepting: Bool { writer.isAccepting }
+
+    /// Makes the journal's state known to other threads when it changed.
+    private func publishState() {
+        let reason = writer.refusalReason
+        guard (reason == nil) != isAcceptingFlag.load(ordering: .relaxed) else { return }
+        refusal.withLock { $0 = reason }
+        isAcceptingFlag.store(reason == nil, ordering: .releasing)
+    }
+
+    /// Why nothing is acknowledged now, or nil. From any thread.
+    var currentRefusal: JournalError? {
+        isAcceptingFlag.load(ordering: .acquiring) ? nil : refusal.withLock { $0 }
+    }
 
     /// Takes plans and outcomes into the group under way.
     private func takeMail(_ now: UInt64) {
@@ -129,7 +143,7 @@ final class JournalDesk: @unchecked Sendable {
                     length: delivery.location.length))
         }
         if committed.count > 0 { hints.bell.ring() }
-        isAcceptingFlag.store(writer.isAccepting, ordering: .relaxed)
+        publishState()
         return isDurable
     }
 
@@ -139,7 +153,7 @@ final class JournalDesk: @unchecked Sendable {
         guard nowUnixNanoseconds &- lastTick >= 1_000_000_000 else { return }
         lastTick = nowUnixNanoseconds
         writer.tick(now: nowUnixNanoseconds)
-        isAcceptingFlag.store(writer.isAccepting, ordering: .relaxed)
+        publishState()
     }
 
     /// At the end: everything posted is written and synced.

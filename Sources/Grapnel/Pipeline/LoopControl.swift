@@ -6,7 +6,14 @@ internal import Synchronization
 
 /// Shared between one loop and those who steer it.
 final class LoopControl: Sendable {
-    enum State: UInt8 { case running, draining, stopped }
+    enum State: UInt8 {
+        case running
+        /// Still accepting, but every answer is the last of its connection: load balancers are finding out.
+        case leaving
+        /// The accept queue is taken, the listener closed, what has begun is finished.
+        case draining
+        case stopped
+    }
 
     let index: Int
     let counters = LoopCounters()

@@ -63,7 +63,8 @@ final class Pipeline: Sendable {
         }
         journalThread = thread
         let accepting = desk
-        journalRefusal = { accepting.isAcceptingFlag.load(ordering: .relaxed) ? nil : "a write or sync failed, or the disk is full" }
+        let dataDirectory = settings.dataDirectory
+        journalRefusal = { accepting.currentRefusal?.message(dataDirectory: dataDirectory) }
 
         catalog = ManifestCatalog(options: settings.catalogOptions)
         let snapshot = settings.catalogSource == .cluster ? catalog.snapshot : catalog.load()
@@ -260,6 +261,7 @@ final class Pipeline: Sendable {
 
     private func stop() {
         readiness.update { $0.isDraining = true }
+        for loop in loops { loop.enter(.leaving) }
         if settings.shutdownDelayNanoseconds > 0 {
             usleep(UInt32(min(settings.shutdownDelayNanoseconds / 1000, 3_600_000_000)))
         }

@@ -1,5 +1,6 @@
 // Endpoint: HOST:PORT to listen on. The host is numeric: a listener that depends on a name service may listen on the wrong one.
 
+import CLinuxIO
 import Catalog
 import Glibc
 

@@ -31,7 +31,7 @@ public enum DiskOperation: String, Sendable {
     case openDirectory = "open directory"
     case lock, list, create, open, write, sync
     case syncDirectory = "sync directory"
-    case rename, remove, truncate, read
+    case rename, remove, truncate, reserve, read
 }
 
 /// A system call that failed.
@@ -66,6 +66,8 @@ public protocol Disk: AnyObject, Sendable {
     func write(
         _ vectors: UnsafePointer<iovec>, count: Int, to file: DiskFile, at offset: UInt64
     ) throws(DiskError) -> Int
+    /// Takes the space for `byteCount` bytes from offset 0, as far as the file system can; ENOSPC when it is not there.
+    func reserve(_ file: DiskFile, byteCount: UInt64) throws(DiskError)
     /// Returns how many bytes came; fewer than asked for only at the end of the file.
     func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
     /// fdatasync.

@@ -54,9 +54,9 @@ private struct Opening: ~Copyable {
     private var namespaces = NamespaceTable()
     private var unstarted: [LogFile] = []
 
-    /// After an unsynced run acknowledged sequences may be lost; the next ones begin this far above what was found, so
-    /// that none is given out twice.
-    private static let asynchronousGap: UInt64 = 1_000_000
+    /// After an unsynced run, or with a segment that cannot be read, acknowledged sequences may be out of sight; the next
+    /// ones begin this far above what was found, so that none is given out twice.
+    private static let unknownSequencesGap: UInt64 = 1_000_000
 
     var report: RecoveryReport { recovery.report }
 
@@ -184,6 +184,8 @@ private struct Opening: ~Copyable {
                     number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
         }
         let isSynced = scanner.files.last { $0.start != nil }?.start?.durability ?? .sync == .sync
+        let isReadable = !scanner.files.contains { $0.identity == nil }
+        let gap = isSynced && isReadable ? 0 : Self.unknownSequencesGap
         let highest = max(recovery.highestSequence, recovery.lastSequence)
         let background = options.preparesInBackground
         let reader = JournalReader(disk: disk, directory: directory, checksum: checksum)
@@ -191,7 +193,7 @@ private struct Opening: ~Copyable {
         let core = WriterCore(
             options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
             preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
-            nextSequence: highest + 1 + (isSynced ? 0 : Self.asynchronousGap), lastSequence: recovery.lastSequence,
+            nextSequence: highest + 1 + gap, lastSequence: recovery.lastSequence,
             segments: recovery.segments, nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
             dedupe: recovery.dedupe, owed: owed, namespaces: namespaces)
         let writer = JournalWriter(core: core, reader: reader)

@@ -148,6 +148,20 @@ public final class RealDisk: Disk {
         }
     }
 
+    public func reserve(_ file: DiskFile, byteCount: UInt64) throws(DiskError) {
+        while true {
+            // Unlike the others it returns the error's number.
+            let code = posix_fallocate(file.descriptor, 0, off_t(byteCount))
+            switch code {
+            case 0: return
+            case EINTR: continue
+            // Zeroing finds out in its own way where the file system cannot reserve.
+            case EOPNOTSUPP, ENOSYS, EINVAL: return
+            default: throw DiskError(code: code, operation: .reserve)
+            }
+        }
+    }
+
     public func read(
         _ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(DiskError) -> Int {

@@ -98,6 +98,8 @@ struct SegmentPreparation {
         let file = try disk.create(SegmentFileName.preparing(number))
         let identity = identity(number, bytes, job)
         do throws(DiskError) {
+            // First all of the space: a disk that is nearly full is not filled to the brim in vain.
+            try disk.reserve(file, byteCount: bytes)
             try zero(file, bytes)
             try writeHeader(file, identity)
             try finish(file, number)

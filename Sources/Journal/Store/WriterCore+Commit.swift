@@ -28,6 +28,8 @@ extension WriterCore {
         }
         metrics.batchRecords.observe(Double(recordCount))
         group.removeAll()
+        // Not left to the next tick: under load a segment may be full before it comes.
+        if case .blocked = next { unblock(now: now) }
         return .durable(through: answerableThrough)
     }
 

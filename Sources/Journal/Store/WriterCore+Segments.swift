@@ -219,16 +219,36 @@ extension WriterCore {
         var isBlocked = false
         if case .blocked = next { isBlocked = true }
         guard isOld || isBlocked else { return }
-        if oldest.owedCount > 0 || oldest.holdsStateOfCopies {
-            // A segment that is only old may wait for its deliveries; one that blocks the log must make way.
-            guard isBlocked || oldest.owedCount == 0, copyForward(now: now), !preparer.isBusy else { return }
+        uncopyableSegment = nil
+        if isBlocked {
+            unblock(now: now)
+            return
         }
-        if isBlocked { requestNext(now: now) } else { removeOldest(now: now) }
+        // A segment that is only old waits for its deliveries.
+        guard oldest.owedCount == 0 else { return }
+        if oldest.holdsStateOfCopies {
+            guard group.count == 0, copyForward(now: now), !preparer.isBusy else { return }
+        }
+        removeOldest(now: now)
+    }
+
+    /// Has the next segment made out of the oldest, after copying what is still needed of it.
+    mutating func unblock(now: UInt64) {
+        guard !preparer.isBusy, group.count == 0, let oldest = segments.first, uncopyableSegment != oldest.number
+        else { return }
+        if oldest.owedCount > 0 || oldest.holdsStateOfCopies {
+            guard copyForward(now: now) else {
+                uncopyableSegment = oldest.number
+                return
+            }
+        }
+        requestNext(now: now)
     }
 
     /// Copies what is still needed of the oldest segment into the current one. True when nothing needed is left in it.
+    /// The group must be empty.
     private mutating func copyForward(now: UInt64) -> Bool {
-        guard let oldest = segments.first, let active = current, group.count == 0 else { return false }
+        guard let oldest = segments.first, let active = current else { return false }
         // Few: an eighth of a segment; else it would be copying for copying's sake.
         let limit = min(Int(oldest.fileBytes / 8), active.remaining)
         guard oldest.owedBytes <= UInt64(limit) else { return false }
@@ -240,7 +260,13 @@ extension WriterCore {
             return false
         }
         if group.count > 0 {
-            guard case .durable = commit(now: now) else { return false }
+            // Not by `commit`: the deliveries of the last one are still to be fetched.
+            do throws(JournalError) {
+                try write(now: now)
+            } catch {
+                return false
+            }
+            group.removeAll()
             if options.durability == .async, let active = current {
                 do throws(DiskError) {
                     try sync(active.file)

@@ -93,6 +93,8 @@ enum NextSegment {
     var owed: OwedTable
     var namespaces: NamespaceTable
     var movedCount = 0
+    /// A segment from which copying forward was tried in vain; not tried again before the next tick.
+    var uncopyableSegment: UInt64?
     var writtenThroughAtTick: UInt64 = 0
     var medianSyncNanoseconds: UInt64 = 0
     var syncDurations = DurationSample()
@@ -189,7 +191,9 @@ enum NextSegment {
     var isNextAvailable: Bool {
         switch next {
         case .ready, .preparing: true
-        case .none, .blocked, .failed: false
+        // It is asked for again as soon as the preparer has removed what is in the way.
+        case .none: preparer.isBusy
+        case .blocked, .failed: false
         }
     }
 

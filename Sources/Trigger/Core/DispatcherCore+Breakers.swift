@@ -29,32 +29,30 @@ extension DispatcherCore {
     }
 
     /// The breaker that keeps the queue from starting now, if there is one.
-    mutating func refusingBreaker(of queue: Queue) -> Int? {
-        for index in [queue.serverBreaker, queue.resourceBreaker] where index != IndexList.none {
-            if !breakers[Int(index)].admits(now) { return Int(index) }
-        }
+    mutating func refusingBreaker(_ pair: BreakerPair) -> Int? {
+        if pair.server != IndexList.none, !breakers[Int(pair.server)].admits(now) { return Int(pair.server) }
+        if pair.resource != IndexList.none, !breakers[Int(pair.resource)].admits(now) { return Int(pair.resource) }
         return nil
     }
 
     mutating func park(_ queue: Int, at breaker: Int) {
         queues[queue].isListed = true
         breakers[breaker].parked.append(queue, &queues.links)
-        offerPassages(of: queues[queue])
+        offerPassages(queues[queue].breakers)
     }
 
     /// A passage that this queue did not use goes to the next in line: else all behind it could wait for ever.
-    mutating func offerPassages(of queue: Queue) {
-        for index in [queue.serverBreaker, queue.resourceBreaker] where index != IndexList.none {
-            offerPassage(Int(index))
-        }
+    mutating func offerPassages(_ pair: BreakerPair) {
+        if pair.server != IndexList.none { offerPassage(Int(pair.server)) }
+        if pair.resource != IndexList.none { offerPassage(Int(pair.resource)) }
     }
 
-    mutating func beginProbes(_ slot: Int, _ queue: Queue) {
-        if queue.serverBreaker != IndexList.none {
-            triggers[slot].isProbeOfServer = breakers[Int(queue.serverBreaker)].beginProbe()
+    mutating func beginProbes(_ slot: Int, _ pair: BreakerPair) {
+        if pair.server != IndexList.none {
+            triggers[slot].isProbeOfServer = breakers[Int(pair.server)].beginProbe()
         }
-        if queue.resourceBreaker != IndexList.none {
-            triggers[slot].isProbeOfResource = breakers[Int(queue.resourceBreaker)].beginProbe()
+        if pair.resource != IndexList.none {
+            triggers[slot].isProbeOfResource = breakers[Int(pair.resource)].beginProbe()
         }
     }
 
@@ -77,7 +75,7 @@ extension DispatcherCore {
     /// Tells both breakers of a trigger's queue how the attempt went.
     mutating func report(_ result: ActionResult, of slot: Int) {
         let trigger = triggers[slot]
-        let queue = queues[Int(trigger.queue)]
+        let pair = queues[Int(trigger.queue)].breakers
         triggers[slot].isProbeOfServer = false
         triggers[slot].isProbeOfResource = false
         var scope = ActionFailure.Scope.target
@@ -89,18 +87,18 @@ extension DispatcherCore {
             scope = value.scope
             failure = value
         }
-        if queue.serverBreaker != IndexList.none {
-            let index = Int(queue.serverBreaker)
+        if pair.server != IndexList.none {
+            let index = Int(pair.server)
             switch scope {
             case .target: close(index)
             case .none: passOn(index, trigger.isProbeOfServer)
             case .server: open(index, failure, resource: nil, wasProbe: trigger.isProbeOfServer)
             case .resource:
-                open(index, failure, resource: Int(queue.resourceBreaker), wasProbe: trigger.isProbeOfServer)
+                open(index, failure, resource: Int(pair.resource), wasProbe: trigger.isProbeOfServer)
             }
         }
-        if queue.resourceBreaker != IndexList.none {
-            let index = Int(queue.resourceBreaker)
+        if pair.resource != IndexList.none {
+            let index = Int(pair.resource)
             switch scope {
             case .target: close(index)
             case .none, .server: passOn(index, trigger.isProbeOfResource)
@@ -167,7 +165,7 @@ extension DispatcherCore {
                 queues[queue].isListed = true
                 breakers[index].parked.append(queue, &queues.links)
             } else if queues[queue].triggerCount == 0 {
-                freeQueue(queue)
+                becomeIdle(queue)
             }
         }
     }

@@ -4,32 +4,25 @@ import Delivery
 
 extension DispatcherCore {
     /// Puts one entry of a plan into its target's queue, or merges it.
-    mutating func add(
-        _ action: PlannedAction, at planIndex: Int, of delivery: QueuedDelivery, definition: RouteDefinition?,
-        ref: String?, attempts: UInt64
-    ) {
-        let route = routes.retain(delivery.route)
-        let queue = queueIndex(for: action, route: route, delivery.route)
-        let coalesce = definition?.coalesce ?? Self.coalesceByDefault(action)
+    mutating func add(_ new: Trigger, _ step: PlanStep, ref: String?) {
+        var trigger = new
+        let queue = Int(trigger.queue)
+        let action = step.action
         let key: CoalesceKey? =
-            switch coalesce.by {
+            switch step.coalesce.by {
             case .none: nil
             case .target: .target
             case .ref: ref.map { .ref($0.hashValue) }
             }
-        var trigger = Trigger(
-            sequence: delivery.sequence, receivedNanoseconds: delivery.receivedNanoseconds,
-            location: delivery.location, coalesceKey: key, queue: Int32(queue), route: Int32(route),
-            policy: Int32(policies.retain(PolicyKey(definition?.retry ?? RetryPolicy()))), generation: 0,
-            planIndex: UInt16(clamping: planIndex), attempts: UInt16(clamping: attempts))
+        trigger.coalesceKey = key
         if let key, let waiting = queues[queue].waitingByKey[key] {
             merge(&trigger, intoWaiting: Int(waiting), action)
             return
         }
         nextGeneration &+= 1
         trigger.generation = nextGeneration
-        if key != nil, coalesce.windowNanoseconds > 0 {
-            trigger.notBefore = now &+ coalesce.windowNanoseconds
+        if key != nil, step.coalesce.windowNanoseconds > 0 {
+            trigger.notBefore = now &+ step.coalesce.windowNanoseconds
             trigger.state = .delayed
         }
         let slot = triggers.insert(trigger)
@@ -73,44 +66,47 @@ extension DispatcherCore {
             receivedNanoseconds: trigger.receivedNanoseconds)
     }
 
-    private static func coalesceByDefault(_ action: PlannedAction) -> Coalesce {
-        Coalesce(by: action.needsRoute ? .none : .target)
-    }
-
     // MARK: - Slots and queues
 
-    private mutating func queueIndex(for action: PlannedAction, route: Int, _ identity: RouteIdentity) -> Int {
-        let key: QueueKey
-        var runningMax = 1
-        var server: String?
-        var resource: String?
-        switch action {
-        case .reconcile(let target):
-            let group = FluxKinds.group(of: target)
-            key = .object(
-                cluster: target.cluster, group: group, kind: target.kind, namespace: target.namespace,
-                name: target.name)
-            server = "kubernetes/\(target.cluster)"
-            resource = "kubernetes/\(target.cluster)/\(group)/\(target.kind)/\(target.namespace)"
-        case .http(let origin, _):
-            key = .ofRoute(Int32(route), action)
-            runningMax = settings.runningPerHTTPTargetMax
-            server = origin
-        case .exec: key = .ofRoute(Int32(route), action)
-        case .log:
-            key = .ofRoute(Int32(route), action)
-            runningMax = settings.runningPerNamespaceMax
+    /// The template of a definition; made anew when the definition changed.
+    mutating func templateIndex(_ definition: RouteDefinition) -> Int {
+        if let index = templateIndexes[definition.identity] {
+            if templates[index].isMade(of: definition) { return index }
+            forgetTemplate(definition.identity, index)
         }
-        if let index = queueIndexes[key] { return index }
-        let namespace = namespaceIndex("\(identity.cluster)/\(identity.namespace)")
+        if templateIndexes.count >= settings.templatesMax {
+            for (identity, index) in templateIndexes { forgetTemplate(identity, index) }
+        }
+        let template = PlanTemplate(
+            definition, route: routes.retain(definition.identity),
+            policy: policies.retain(PolicyKey(definition.retry)), settings)
+        let index = templates.insert(template)
+        templateIndexes[definition.identity] = index
+        return index
+    }
+
+    private mutating func forgetTemplate(_ identity: RouteIdentity, _ index: Int) {
+        routes.release(templates[index].route)
+        policies.release(templates[index].policy)
+        templateIndexes[identity] = nil
+        templates.remove(index)
+    }
+
+    /// The queue of a step's target.
+    mutating func queueIndex(for step: PlanStep) -> Int {
+        let hint = Int(step.queueHint)
+        if hint >= 0, queues[hint].isInUse, queues[hint].key == step.key { return hint }
+        if let index = queueIndexes[step.key] { return index }
+        let namespace = namespaceIndex(step.namespace)
         namespaces[namespace].queueCount += 1
         // A queue of one route names that route by its index, which must not be given to another meanwhile.
-        if case .ofRoute = key { _ = routes.retain(identity) }
+        if case .ofRoute(let route, _) = step.key { routes.retain(Int(route)) }
         let index = queues.insert(
             Queue(
-                key: key, action: action, namespace: Int32(namespace), serverBreaker: breakerIndex(server),
-                resourceBreaker: breakerIndex(resource), runningMax: runningMax))
-        queueIndexes[key] = index
+                key: step.key, action: step.action, namespace: Int32(namespace),
+                breakers: BreakerPair(server: breakerIndex(step.server), resource: breakerIndex(step.resource)),
+                runningMax: step.runningMax))
+        queueIndexes[step.key] = index
         return index
     }
 
@@ -131,7 +127,20 @@ extension DispatcherCore {
         triggers[slot].queue = IndexList.none
         triggers.remove(slot)
         queues[queue].triggerCount -= 1
-        if queues[queue].triggerCount == 0 { freeQueue(queue) }
+        if queues[queue].triggerCount == 0 { becomeIdle(queue) }
+    }
+
+    /// A queue without triggers is kept for the next delivery; the one that is idle for longest goes when there are too many.
+    mutating func becomeIdle(_ index: Int) {
+        if !queues[index].isAmongIdle {
+            queues[index].isAmongIdle = true
+            idleQueues.append(index)
+        }
+        while idleQueues.count > settings.idleQueuesMax, let oldest = idleQueues.popFirst() {
+            queues[oldest].isAmongIdle = false
+            // In use again: it comes back when it is idle the next time.
+            if queues[oldest].triggerCount == 0 { freeQueue(oldest) }
+        }
     }
 
     private mutating func releaseNames(of trigger: Trigger) {
@@ -142,11 +151,12 @@ extension DispatcherCore {
     mutating func freeQueue(_ index: Int) {
         let queue = queues[index]
         assert(!queue.isListed && queue.running == 0 && queue.waiting.isEmpty && queue.waitingByKey.isEmpty)
+        queues[index].isInUse = false
         queueIndexes[queue.key] = nil
         if case .ofRoute(let route, _) = queue.key { routes.release(Int(route)) }
         queues.remove(index)
-        releaseBreaker(queue.serverBreaker)
-        releaseBreaker(queue.resourceBreaker)
+        releaseBreaker(queue.breakers.server)
+        releaseBreaker(queue.breakers.resource)
         let namespace = Int(queue.namespace)
         namespaces[namespace].queueCount -= 1
         if namespaces[namespace].queueCount == 0 {
@@ -222,7 +232,7 @@ extension DispatcherCore {
 
     /// Starts the queue's first trigger, or parks the queue at a breaker. Returns whether an action started.
     private mutating func startNext(of index: Int) -> Bool {
-        if let breaker = refusingBreaker(of: queues[index]) {
+        if let breaker = refusingBreaker(queues[index].breakers) {
             park(index, at: breaker)
             return false
         }
@@ -230,7 +240,7 @@ extension DispatcherCore {
         if triggers[slot].notBefore > now {
             // It inherited the backoff of one that failed while it waited in line.
             delay(slot)
-            offerPassages(of: queues[index])
+            offerPassages(queues[index].breakers)
             return false
         }
         if let key = triggers[slot].coalesceKey { queues[index].waitingByKey[key] = nil }
@@ -238,7 +248,7 @@ extension DispatcherCore {
         nextGeneration &+= 1
         triggers[slot].generation = nextGeneration
         triggers[slot].tries = min(triggers[slot].tries, .max - 1) + 1
-        beginProbes(slot, queues[index])
+        beginProbes(slot, queues[index].breakers)
         queues[index].running += 1
         namespaces[Int(queues[index].namespace)].running += 1
         running += 1

@@ -48,7 +48,7 @@ package struct SettledOutcome: Sendable {
 
 /// What the shell must do, in this order.
 package enum DispatcherCommand: Sendable {
-    case recordPlan(sequence: UInt64, [PlannedAction])
+    case recordPlan(sequence: UInt64, [PlannedAction], encoded: [EncodedPlanEntry])
     case recordOutcomes([SettledOutcome])
     case start(StartedAction)
     /// A server or resource is left alone from now on, or works again.
@@ -88,6 +88,18 @@ package struct DispatcherCore: Sendable {
         var isProbeOfServer = false
         var isProbeOfResource = false
         var isFailureRecorded = false
+
+        /// The caller has retained `route` and `policy` for it.
+        init(_ delivery: QueuedDelivery, planIndex: Int, queue: Int, route: Int, policy: Int) {
+            sequence = delivery.sequence
+            receivedNanoseconds = delivery.receivedNanoseconds
+            location = delivery.location
+            self.queue = Int32(queue)
+            self.route = Int32(route)
+            self.policy = Int32(policy)
+            generation = 0
+            self.planIndex = UInt16(clamping: planIndex)
+        }
     }
 
     /// What shares a queue. The version of a target does not count: it is the same object.
@@ -96,17 +108,25 @@ package struct DispatcherCore: Sendable {
         case ofRoute(Int32, PlannedAction)
     }
 
+    /// The breakers of a target; `IndexList.none` where there is none.
+    struct BreakerPair: Sendable {
+        var server: Int32
+        var resource: Int32
+    }
+
     struct Queue: Sendable {
         var key: QueueKey
         /// The newest planned action for the target.
         var action: PlannedAction
         var namespace: Int32
-        var serverBreaker: Int32
-        var resourceBreaker: Int32
+        var breakers: BreakerPair
         var runningMax: Int
         var running = 0
-        /// Triggers in any state; the queue is given back when there are none.
+        /// Triggers in any state; without any the queue is idle and given back some time later.
         var triggerCount = 0
+        /// False once the slot is given back.
+        var isInUse = true
+        var isAmongIdle = false
         var waiting = IndexList()
         var waitingByKey: [CoalesceKey: Int32] = [:]
         /// In the ready list of its namespace or parked at a breaker.
@@ -149,6 +169,9 @@ package struct DispatcherCore: Sendable {
     var queueIndexes: [QueueKey: Int] = [:]
     var namespaceIndexes: [String: Int] = [:]
     var breakerIndexes: [String: Int] = [:]
+    var templates = Slab<PlanTemplate>()
+    var templateIndexes: [RouteIdentity: Int] = [:]
+    var idleQueues = IdleQueues()
     var timers = TimerHeap()
     /// Namespaces with something ready and a free place.
     var round = IndexList()
@@ -183,25 +206,22 @@ package struct DispatcherCore: Sendable {
     package mutating func plan(_ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
         advance(to: now)
         guard owed[delivery.sequence] == nil else { return }
-        var actions: [PlannedAction] = []
-        for action in definition?.actions ?? [] {
-            let planned = PlannedAction(action)
-            // Twice the same level-triggered target in one delivery is one trigger.
-            if !planned.needsRoute, actions.contains(planned) { continue }
-            actions.append(planned)
-        }
-        guard let definition, !actions.isEmpty else {
-            let reason = definition == nil ? IgnoredReason.routeRemoved : IgnoredReason.noActions
-            settle(
-                OutcomeEntry(
-                    sequence: delivery.sequence, planIndex: OutcomeEntry.wholeDelivery, code: .ignored, reason: reason),
-                action: nil, delivery)
-            return
-        }
-        commands.append(.recordPlan(sequence: delivery.sequence, actions))
-        owed[delivery.sequence] = actions.count
-        for (index, action) in actions.enumerated() {
-            add(action, at: index, of: delivery, definition: definition, ref: ref, attempts: 0)
+        guard let definition else { return settleWhole(delivery, IgnoredReason.routeRemoved) }
+        let template = templateIndex(definition)
+        let plan = templates[template].plan
+        guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
+        commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: templates[template].encoded))
+        owed[delivery.sequence] = plan.count
+        for index in plan.indices {
+            let step = templates[template].steps[index]
+            let queue = queueIndex(for: step)
+            if step.queueHint != queue { templates[template].steps[index].queueHint = Int32(queue) }
+            routes.retain(templates[template].route)
+            policies.retain(templates[template].policy)
+            let trigger = Trigger(
+                delivery, planIndex: index, queue: queue, route: templates[template].route,
+                policy: templates[template].policy)
+            add(trigger, step, ref: ref)
         }
     }
 
@@ -249,9 +269,13 @@ package struct DispatcherCore: Sendable {
                     action: action, delivery)
                 continue
             }
-            add(
-                action, at: index, of: delivery, definition: definition, ref: ref,
-                attempts: attempts[UInt16(clamping: index)] ?? 0)
+            let route = routes.retain(delivery.route)
+            let step = PlanStep(action, route: route, delivery.route, coalesce: definition?.coalesce, settings)
+            var trigger = Trigger(
+                delivery, planIndex: index, queue: queueIndex(for: step), route: route,
+                policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy())))
+            trigger.attempts = UInt16(clamping: attempts[UInt16(clamping: index)] ?? 0)
+            add(trigger, step, ref: ref)
         }
     }
 
@@ -290,6 +314,14 @@ package struct DispatcherCore: Sendable {
     }
 
     // MARK: - Outcomes
+
+    /// The delivery was not planned.
+    private mutating func settleWhole(_ delivery: QueuedDelivery, _ reason: String) {
+        settle(
+            OutcomeEntry(
+                sequence: delivery.sequence, planIndex: OutcomeEntry.wholeDelivery, code: .ignored, reason: reason),
+            action: nil, delivery)
+    }
 
     mutating func settle(_ entry: OutcomeEntry, action: PlannedAction?, _ delivery: QueuedDelivery) {
         settle(entry, action: action, route: delivery.route, receivedNanoseconds: delivery.receivedNanoseconds)

@@ -18,5 +18,10 @@ public struct DispatcherSettings: Sendable {
     public var breakerPauseNanoseconds: UInt64 = 1_000_000_000
     public var breakerPauseMaxNanoseconds: UInt64 = 30_000_000_000
 
+    /// Targets without a trigger whose state is kept for their next delivery.
+    var idleQueuesMax = 16_384
+    /// Routes whose plan is kept ready.
+    var templatesMax = 8192
+
     public init() {}
 }

@@ -69,6 +69,9 @@ struct Interned<Value: Hashable & Sendable>: Sendable {
         return index
     }
 
+    /// One more user of a value that has one already.
+    mutating func retain(_ index: Int) { slab[index].users += 1 }
+
     mutating func release(_ index: Int) {
         slab[index].users -= 1
         if slab[index].users == 0 {

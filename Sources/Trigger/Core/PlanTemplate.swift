@@ -1,0 +1,110 @@
+// PlanTemplate: what a route's definition means for planning, worked out once and used for every delivery until the
+// definition changes. So a delivery costs one look-up of its route and no text is put together or hashed for it.
+
+import Delivery
+
+/// One action of a route, ready to be planned.
+struct PlanStep: Sendable {
+    let action: PlannedAction
+    let key: DispatcherCore.QueueKey
+    /// `cluster/namespace` of the route.
+    let namespace: String
+    /// The breakers' keys; nil where no server can be away.
+    let server: String?
+    let resource: String?
+    /// How many of the target's triggers may run at once.
+    let runningMax: Int
+    let coalesce: Coalesce
+    /// The target's queue as it was found last; to be checked before use.
+    var queueHint: Int32 = IndexList.none
+
+    init(
+        _ action: PlannedAction, route: Int, _ identity: RouteIdentity, coalesce: Coalesce?,
+        _ settings: DispatcherSettings
+    ) {
+        self.action = action
+        namespace = "\(identity.cluster)/\(identity.namespace)"
+        self.coalesce = coalesce ?? Coalesce(by: action.needsRoute ? .none : .target)
+        switch action {
+        case .reconcile(let target):
+            let group = FluxKinds.group(of: target)
+            key = .object(
+                cluster: target.cluster, group: group, kind: target.kind, namespace: target.namespace,
+                name: target.name)
+            server = "kubernetes/\(target.cluster)"
+            resource = "kubernetes/\(target.cluster)/\(group)/\(target.kind)/\(target.namespace)"
+            runningMax = 1
+        case .http(let origin, _):
+            key = .ofRoute(Int32(route), action)
+            server = origin
+            resource = nil
+            runningMax = settings.runningPerHTTPTargetMax
+        case .exec, .log:
+            key = .ofRoute(Int32(route), action)
+            server = nil
+            resource = nil
+            if case .log = action { runningMax = settings.runningPerNamespaceMax } else { runningMax = 1 }
+        }
+    }
+}
+
+struct PlanTemplate: Sendable {
+    /// Held while the template exists.
+    let route: Int
+    let policy: Int
+    let actions: [Action]
+    let coalesce: Coalesce?
+    let retry: RetryPolicy
+    /// What is recorded.
+    let plan: [PlannedAction]
+    let encoded: [EncodedPlanEntry]
+    var steps: [PlanStep]
+
+    init(_ definition: RouteDefinition, route: Int, policy: Int, _ settings: DispatcherSettings) {
+        self.route = route
+        self.policy = policy
+        actions = definition.actions
+        coalesce = definition.coalesce
+        retry = definition.retry
+        var plan: [PlannedAction] = []
+        for action in definition.actions {
+            let planned = PlannedAction(action)
+            // Twice the same level-triggered target in one delivery is one trigger.
+            if !planned.needsRoute, plan.contains(planned) { continue }
+            plan.append(planned)
+        }
+        self.plan = plan
+        encoded = plan.map(\.encoded)
+        steps = plan.map {
+            PlanStep($0, route: route, definition.identity, coalesce: definition.coalesce, settings)
+        }
+    }
+
+    /// Cheap when nothing changed: equal arrays that share their storage are equal at once.
+    func isMade(of definition: RouteDefinition) -> Bool {
+        actions == definition.actions && coalesce == definition.coalesce && retry == definition.retry
+    }
+}
+
+/// Queues that have no trigger now but may soon have one again, oldest first. An entry may have become wrong: the queue
+/// itself says whether it is idle.
+struct IdleQueues: Sendable {
+    private var entries: [Int32] = []
+    private var head = 0
+
+    var count: Int { entries.count - head }
+
+    mutating func append(_ queue: Int) { entries.append(Int32(queue)) }
+
+    mutating func popFirst() -> Int? {
+        guard head < entries.count else { return nil }
+        defer {
+            head += 1
+            if head > 1024, head * 2 > entries.count {
+                entries.removeFirst(head)
+                head = 0
+            }
+        }
+        return Int(entries[head])
+    }
+}

@@ -1,0 +1,60 @@
+// SegmentSample: a small segment with every kind of record in it, made by the writer on a seeded disk: the same bytes
+// each time. The golden file of format version 1 is this, kept for ever.
+
+import Glibc
+import Journal
+
+enum SegmentSample {
+    static let time = seconds(1_700_000_000)
+    static let goldenPath =
+        String(#filePath.dropLast("SegmentSample.swift".count)) + "../Fixtures/journal/v1/segment.bin"
+
+    /// The file, cut behind its last record.
+    static func make() throws -> [UInt8] {
+        let disk = SimulatedDisk(seed: 1)
+        let (writer, _) = try openJournal(disk, now: time)
+        let first = TestDelivery(head: Array("POST /a HTTP/1.1\r\n\r\n".utf8), body: Array("{\"ref\":\"main\"}".utf8))
+            .identified("id-1", by: writer)
+        let repeated = TestDelivery(head: first.head, body: first.body).identified("id-1", by: writer)
+        let other = TestDelivery(head: first.head, body: Array("{\"ref\":\"next\"}".utf8)).identified("id-1", by: writer)
+        let stored = TestDelivery(head: [], body: [])
+        (stored.decision, stored.cluster, stored.namespace, stored.name) = (.stored, "", "", "")
+        let ignored = TestDelivery("ping")
+        (ignored.decision, ignored.ignoredReason, ignored.eventName) = (.ignored, 4, "ping")
+        for delivery in [first, repeated, other, stored, ignored] {
+            delivery.receivedAt = time
+            _ = delivery.append(to: writer)
+        }
+        _ = writer.commit(now: time)
+        writer.appendPlan(
+            sequence: 1, entries: [PlanEntry(actionKind: 1, target: [1, 2, 3]), PlanEntry(actionKind: 2, target: [])],
+            now: time)
+        writer.appendOutcomes(
+            [
+                OutcomeEntry(sequence: 1, planIndex: 0, outcome: .done),
+                OutcomeEntry(sequence: 1, planIndex: 1, outcome: .failed, detail: 2, reason: "503 Service Unavailable"),
+                OutcomeEntry(sequence: 3, outcome: .merged, detail: 1),
+            ], now: time)
+        _ = writer.commit(now: time)
+        // Idle for a second: a probe carries the mark of the last group.
+        writer.tick(now: time + seconds(1))
+        writer.tick(now: time + seconds(2))
+        let bytes = disk.content("0000000000000001.segment")!
+        let scan = bytes.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }
+        return Array(bytes[0..<scan.validLength])
+    }
+
+    static func golden() throws -> [UInt8] {
+        guard let file = fopen(goldenPath, "rb") else { throw DiskError(code: errno, operation: .open) }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return Array(bytes[0..<count])
+    }
+
+    static func write(_ bytes: [UInt8]) {
+        guard let file = fopen(goldenPath, "wb") else { return }
+        fwrite(bytes, 1, bytes.count, file)
+        fclose(file)
+    }
+}
