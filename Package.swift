@@ -14,16 +14,22 @@ let rules: [SwiftSetting] = [
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 // Tests reach into memory as they like; everything else holds for them too.
-let testRules: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+let testRules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
+]
 
 func test(_ room: String, _ others: Target.Dependency...) -> Target {
     .testTarget(name: room + "Tests", dependencies: [.byName(name: room)] + others, swiftSettings: testRules)
 }
 
 let tests: [Target] = [
-    test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"), test("Delivery", "HTTP", "CCrypto"),
-    test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging), test("Catalog", "Delivery"),
-    test("Grapnel", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog"),
+    test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"),
+    test("Delivery", "HTTP", "CCrypto"),
+    test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
+    test("Catalog", "Delivery"),
+    test(
+        "Grapnel", "CCrypto", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
+        .product(name: "ArgumentParser", package: "swift-argument-parser")),
 ]
 
 let package = Package(

@@ -51,7 +51,9 @@ public struct PollerRing: Poller, ~Copyable {
 
     /// Nil when the kernel refuses a ring; `error` then holds -errno. `capacity` is the number of connection slots.
     public init?(capacity: Int, error: inout Int32) {
-        guard let made = unsafe cl_ring_create(Self.entries, Self.bufferCount, Self.bufferBytes, &error) else { return nil }
+        guard let made = unsafe cl_ring_create(Self.entries, Self.bufferCount, Self.bufferBytes, &error) else {
+            return nil
+        }
         unsafe ring = made
         self.capacity = capacity
         unsafe completions = .allocate(capacity: Self.completionsMax)
@@ -131,7 +133,9 @@ public struct PollerRing: Poller, ~Copyable {
                 return
             }
             // Ended by our own cancel, or after bytes: goes on unless paused.
-            if unsafe (completion.result == -ECANCELED || completion.result > 0) && !state.pointee.isPaused { arm(slot) }
+            if unsafe (completion.result == -ECANCELED || completion.result > 0) && !state.pointee.isPaused {
+                arm(slot)
+            }
         }
         if completion.result == -ECANCELED || completion.result == -ENOBUFS { return }
         // Bytes, the end, or an error; also for a connection that is gone, so that its buffer comes back.

@@ -96,12 +96,16 @@ public struct PollerSimulated: Poller, ~Copyable {
             }
         }
         for (_, peer) in network.peers.sorted(by: { $0.key < $1.key }) where peer.isRegistered {
-            let event = { (kind: PollKind) in PollEvent(kind: kind, slot: peer.slot, generation: peer.generation, descriptor: -1) }
+            let event = { (kind: PollKind) in
+                PollEvent(kind: kind, slot: peer.slot, generation: peer.generation, descriptor: -1)
+            }
             if peer.wantsWritable {
                 if peer.fromServer.count < peer.window || peer.wasReset { ready.append(event(.writable)) }
             } else if !peer.isPaused {
                 let isSpurious = network.roll(50) == 0
-                if !peer.toServer.isEmpty || peer.clientEnded || peer.wasReset || isSpurious { ready.append(event(.readable)) }
+                if !peer.toServer.isEmpty || peer.clientEnded || peer.wasReset || isSpurious {
+                    ready.append(event(.readable))
+                }
             }
         }
         if network.isWakeupPending { ready.append(PollEvent(kind: .wakeup, slot: 0, generation: 0, descriptor: -1)) }
@@ -115,7 +119,8 @@ public struct PollerSimulated: Poller, ~Copyable {
             case .accepted: network.waitingToConnect.removeAll { $0 == event.descriptor }
             case .wakeup: network.isWakeupPending = false
             case .writable:
-                for (descriptor, peer) in network.peers where peer.slot == event.slot && peer.generation == event.generation && peer.isRegistered {
+                for (descriptor, peer) in network.peers
+                where peer.slot == event.slot && peer.generation == event.generation && peer.isRegistered {
                     network.peers[descriptor]?.wantsWritable = false
                 }
             case .readable: break
@@ -154,7 +159,9 @@ public struct PollerSimulated: Poller, ~Copyable {
         _ event: PollEvent, descriptor: Int32, into room: UnsafeMutableRawBufferPointer
     ) -> Received {
         guard let base = room.baseAddress else { preconditionFailure("no room to receive into") }
-        guard let peer = network.peers[descriptor] else { return unsafe Received(base: base, count: -Int(EBADF), lease: 0) }
+        guard let peer = network.peers[descriptor] else {
+            return unsafe Received(base: base, count: -Int(EBADF), lease: 0)
+        }
         if peer.wasReset { return unsafe Received(base: base, count: -Int(ECONNRESET), lease: 0) }
         let available = min(peer.toServer.count, room.count)
         guard available > 0 else {

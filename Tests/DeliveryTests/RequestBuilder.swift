@@ -35,7 +35,8 @@ final class ParsedRequest {
 
     var view: HeadView {
         HeadView(
-            base: UnsafeRawPointer(memory.baseAddress!), fields: UnsafeBufferPointer(rebasing: fields[0..<head.fieldCount]))
+            base: UnsafeRawPointer(memory.baseAddress!),
+            fields: UnsafeBufferPointer(rebasing: fields[0..<head.fieldCount]))
     }
 
     func text(_ range: ByteRange) -> String {
@@ -65,7 +66,11 @@ func verify(
     _ table: RouteTable, _ path: String, _ headers: [(String, String)], body: [UInt8] = Array("{}".utf8)
 ) throws -> (proof: VerifyCause, judgement: Judgement) {
     let request = try ParsedRequest(path, headers)
-    let route = table.find(path: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(request.memory)[Int(request.head.path.offset)..<Int(request.head.path.offset + request.head.path.count)]), host: UnsafeRawBufferPointer(start: nil, count: 0))
+    let route = table.find(
+        path: UnsafeRawBufferPointer(
+            rebasing: UnsafeRawBufferPointer(request.memory)[
+                Int(request.head.path.offset)..<Int(request.head.path.offset + request.head.path.count)]),
+        host: UnsafeRawBufferPointer(start: nil, count: 0))
     try #require(route >= 0)
     var batch = VerifyBatch(capacity: 4)
     let proofs = UnsafeMutablePointer<Proof>.allocate(capacity: 1)
@@ -77,7 +82,9 @@ func verify(
     proofs.initialize(to: table.prove(request.view, route: route))
     routes.initialize(to: Int32(route))
     body.withUnsafeBytes { bytes in
-        if proofs.pointee.state == .awaitsDigest { batch.add(&proofs.pointee, owner: 0, route: route, of: table, body: bytes) }
+        if proofs.pointee.state == .awaitsDigest {
+            batch.add(&proofs.pointee, owner: 0, route: route, of: table, body: bytes)
+        }
         batch.run(table: table, proofs: proofs, route: routes)
     }
     let judgement = table.judge(request.view, table.labels(request.view, route: route), route: route)

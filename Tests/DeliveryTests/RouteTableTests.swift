@@ -4,7 +4,9 @@ import Testing
 
 @Suite("RouteTable")
 struct RouteTableTests {
-    private func route(_ name: String, path: String, host: String? = nil, readiness: RouteReadiness = .ready) -> RouteDefinition {
+    private func route(_ name: String, path: String, host: String? = nil, readiness: RouteReadiness = .ready)
+        -> RouteDefinition
+    {
         RouteDefinition(
             identity: RouteIdentity(kind: .hook, namespace: "n", name: name), host: host, path: path, sender: .github,
             secrets: [SecretBytes([1, 2, 3])], readiness: readiness, actions: [.log])
@@ -37,7 +39,9 @@ struct RouteTableTests {
     func many() {
         let table = RouteTable((0..<5_000).map { route("r\($0)", path: "/hook/\($0)") }, bodyBytesMax: 1000)
         for number in stride(from: 0, to: 5_000, by: 37) { #expect(find(table, "/hook/\(number)") == "r\(number)") }
-        for path in ["", "/", "/hook/", "/hook/5000", "/hook/1 ", "/HOOK/1", "/hook/01"] { #expect(find(table, path) == nil) }
+        for path in ["", "/", "/hook/", "/hook/5000", "/hook/1 ", "/HOOK/1", "/hook/01"] {
+            #expect(find(table, path) == nil)
+        }
         #expect(find(RouteTable([], bodyBytesMax: 10), "/x") == nil)
     }
 
@@ -53,7 +57,8 @@ struct RouteTableTests {
         let receiver = RouteTable(
             [
                 RouteDefinition(
-                    identity: RouteIdentity(kind: .receiver, namespace: "n", name: "r"), path: "/hook/0123abc", sender: .generic,
+                    identity: RouteIdentity(kind: .receiver, namespace: "n", name: "r"), path: "/hook/0123abc",
+                    sender: .generic,
                     secrets: [])
             ], bodyBytesMax: 1000)
         receiver.maskCredentials(request.view, path: request.head.path, in: request.memory.baseAddress!, route: 0)

@@ -73,7 +73,8 @@ struct VerifyTests {
             let value = "\(name)=" + hex(hmac(Int32(algorithm), key: Self.key, Self.body))
             #expect(try verify(table, "/h", [json, ("X-Hub-Signature", value)], body: Self.body).proof == .none)
             #expect(try verify(table, "/h", [json, ("X-Hub-Signature-256", value)], body: Self.body).proof == .none)
-            #expect(try verify(table, "/h", [("X-Hub-Signature-256", value)], body: Self.body).proof == .contentTypeWrong)
+            #expect(
+                try verify(table, "/h", [("X-Hub-Signature-256", value)], body: Self.body).proof == .contentTypeWrong)
             let both = [json, ("X-Hub-Signature", value), ("X-Hub-Signature-256", "sha256=00")]
             #expect(try verify(table, "/h", both, body: Self.body).proof == .signatureMalformed)
         }
@@ -102,14 +103,18 @@ struct VerifyTests {
         let encoded = base64(digest)
         #expect(try verify(table, "/h", [("x-my-sig", "v0=" + encoded)], body: Self.body).proof == .none)
         #expect(try verify(table, "/h", [("x-my-sig", encoded)], body: Self.body).proof == .signaturePrefix)
-        #expect(try verify(table, "/h", [("x-my-sig", "v0=" + hex(digest))], body: Self.body).proof == .signatureMalformed)
-        #expect(try verify(table, "/h", [("x-my-sig", "v0=" + encoded.dropLast())], body: Self.body).proof == .signatureMalformed)
+        #expect(
+            try verify(table, "/h", [("x-my-sig", "v0=" + hex(digest))], body: Self.body).proof == .signatureMalformed)
+        #expect(
+            try verify(table, "/h", [("x-my-sig", "v0=" + encoded.dropLast())], body: Self.body).proof
+                == .signatureMalformed)
     }
 
     @Test("a batch equals libcrypto for every length that matters, alone and mixed")
     func batchLengths() {
         let lengths = [
-            0, 1, 55, 56, 63, 64, 65, 119, 120, 8_192, 65_534, 65_535, 65_536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 4 << 20,
+            0, 1, 55, 56, 63, 64, 65, 119, 120, 8_192, 65_534, 65_535, 65_536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1,
+            4 << 20,
             25 << 20,
         ]
         let message = (0..<(25 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
@@ -120,10 +125,13 @@ struct VerifyTests {
         cc_hmac_key_prepare(states, Self.key, Self.key.count)
         message.withUnsafeBytes { bytes in
             func digests(_ counts: [Int]) -> [[UInt8]] {
-                let empty: (
-                    UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
-                    UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8
-                ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+                let empty:
+                    (
+                        UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
+                        UInt8, UInt8, UInt8,
+                        UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8, UInt8,
+                        UInt8, UInt8, UInt8
+                    ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
                 var items = counts.map { count in
                     cc_hmac_item(key: UnsafeRawPointer(states), bytes: bytes.baseAddress, count: count, digest: empty)
                 }
@@ -166,7 +174,9 @@ struct DecodingTests {
             for start in stride(from: 0, to: bytes.count, by: 3) {
                 let part = bytes[start..<min(start + 3, bytes.count)]
                 let group = part.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - part.count))
-                for digit in 0..<4 { text.append(digit <= part.count ? alphabet[group >> (18 - 6 * digit) & 63] : 0x3d) }
+                for digit in 0..<4 {
+                    text.append(digit <= part.count ? alphabet[group >> (18 - 6 * digit) & 63] : 0x3d)
+                }
             }
             var digest = InlineArray<64, UInt8>(repeating: 0)
             #expect(text.withUnsafeBytes { decodeBase64($0, into: &digest, count: count) })

@@ -240,6 +240,57 @@ def sizes(context):
         expect(connection.exchange(request(PATH, body, github(body))).status, 200, "25 MiB")
 
 
+@test("bodies that have to wait for memory are all taken in the end, and none is mixed up", alone=True)
+def memory_for_bodies(context):
+    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "20s"])
+    results = []
+
+    def deliver(number):
+        generator = random.Random(number)
+        with server.connect(30) as connection:
+            for turn in range(4):
+                body = padded_push(600_000 + number, "%d/%d" % (number, turn))
+                data = request(PATH, body, github(body)) + request(PATH, BODY, github(BODY))
+                while data:
+                    size = generator.choice([100, 5000, 70_000, 400_000])
+                    connection.send(data[:size])
+                    data = data[size:]
+                    time.sleep(generator.choice([0, 0, 0.002]))
+                try:
+                    results.append((connection.answer().status, connection.answer().status))
+                except Closed as closed:
+                    results.append((number, turn, str(closed)))
+                    return
+    threads = [threading.Thread(target=deliver, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    expect(set(results), {(200, 200)}, "statuses of a large and a small delivery on each connection")
+    expect(len(results), 24, "pairs that were answered")
+
+
+@test("a body that finds no memory in time is answered 503, with Retry-After")
+def no_memory(context):
+    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "500ms"])
+    holder = server.connect()
+    body = padded_push(900_000)
+    holder.send(request(PATH, body, github(body))[:2000])
+    time.sleep(0.3)
+    with server.connect() as connection:
+        began = time.monotonic()
+        connection.send(request(PATH, b"", github(body) + [("Content-Length", "900000"), ("Expect", "100-continue")],
+                                length=False))
+        answer = connection.answer(interim=True)
+        expect(answer.status, 503, "no 100 before memory is reserved")
+        expect_that(answer.field("Retry-After"), "503 without Retry-After")
+        expect_that(0.3 < time.monotonic() - began < 5, "503 came after %.1f s" % (time.monotonic() - began))
+        expect_that(connection.is_closed(), "the connection stays open")
+    expect(server.push().status, 200, "a small delivery meanwhile")
+    holder.close()
+    wait_until(lambda: server.push(body).status == 200, 5, "a large one after the memory is free")
+
+
 @test("a head that does not come in time is answered 408")
 def header_timeout(context):
     server = context.server(plain_hook(), flags=["--header-timeout", "1s"])
@@ -373,10 +424,10 @@ def random_pipelines(context):
     generator = random.Random(seed)
 
     def any_request():
-        """(bytes, status, method) of a request that keeps its connection."""
+        """(bytes, status, method) of a request that keeps its connection. (A chunked body that nobody wants does not.)"""
         body = padded_push(generator.choice([100, 700, 5000, 20_000]), "%x" % generator.randrange(1 << 60))
-        kind = generator.choice(["good", "good", "chunked", "bad", "bad chunked", "unknown", "unknown chunked", "get", "put",
-                                 "empty line", "continue"])
+        kind = generator.choice(["good", "good", "chunked", "bad", "bad chunked", "unknown", "get", "put", "empty line",
+                                 "continue"])
         signed = github(body, "wrong" if kind.startswith("bad") else TOKEN)
         path = "/unknown" if kind.startswith("unknown") else PATH
         status = {"bad": 401, "unknown": 404, "get": 405, "put": 405}.get(kind.partition(" ")[0], 200)

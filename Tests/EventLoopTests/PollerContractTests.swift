@@ -6,6 +6,8 @@ import Testing
 /// The clients' side of a poller's network, real or simulated.
 protocol ClientWorld {
     var listener: Int32 { get }
+    /// More than the network between both sides holds.
+    var answerBytes: Int { get }
     func connect() -> Int32
     /// Writes what fits; gives the count.
     func write(_ client: Int32, _ bytes: [UInt8]) -> Int
@@ -18,6 +20,7 @@ protocol ClientWorld {
 /// Loopback sockets.
 final class LoopbackWorld: ClientWorld {
     let listener: Int32
+    let answerBytes = 24 << 20
     private let port: UInt16
 
     init() {
@@ -60,6 +63,7 @@ final class LoopbackWorld: ClientWorld {
 struct SimulatedWorld: ClientWorld {
     let network: SimulatedNetwork
     var listener: Int32 { 3 }
+    var answerBytes: Int { 400_000 }
     func connect() -> Int32 { network.connect(window: 100_000) }
     func write(_ client: Int32, _ bytes: [UInt8]) -> Int {
         network.write(client, bytes)
@@ -87,7 +91,9 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
     deinit { room.deallocate() }
 
     /// One wait; receives at once what is announced for `slot`, and gives it.
-    mutating func turn(slot: UInt32 = 0, generation: UInt32 = 1, descriptor: Int32 = -1) -> (bytes: [UInt8], hasEnded: Bool, failed: Bool) {
+    mutating func turn(slot: UInt32 = 0, generation: UInt32 = 1, descriptor: Int32 = -1) -> (
+        bytes: [UInt8], hasEnded: Bool, failed: Bool
+    ) {
         var bytes: [UInt8] = []
         var (hasEnded, failed) = (false, false)
         let count = poller.wait(timeoutMilliseconds: 20)
@@ -100,7 +106,9 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
             case .readable:
                 let received = poller.receive(event, descriptor: descriptor, into: room)
                 if event.slot == slot, event.generation == generation {
-                    if received.count > 0 { bytes += UnsafeRawBufferPointer(start: received.base, count: received.count) }
+                    if received.count > 0 {
+                        bytes += UnsafeRawBufferPointer(start: received.base, count: received.count)
+                    }
                     if received.count == 0 { hasEnded = true }
                     if received.count < 0 && received.count != -Int(EAGAIN) { failed = true }
                 }
@@ -129,7 +137,9 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         var offset = 0
         var received: [UInt8] = []
         for _ in 0..<20_000 where received.count < sent.count {
-            if offset < sent.count { offset += world.write(client, Array(sent[offset..<min(offset + 50_000, sent.count)])) }
+            if offset < sent.count {
+                offset += world.write(client, Array(sent[offset..<min(offset + 50_000, sent.count)]))
+            }
             received += turn(descriptor: server).bytes
         }
         #expect(received == sent)
@@ -145,15 +155,19 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         #expect(early == [1, 2, 3])
 
         // Sends arrive whole and in order; when the peer does not read, the rest is taken after `.writable`.
-        let answer = (0..<4_000_000).map { UInt8(truncatingIfNeeded: $0 &* 13 >> 3) }
+        // More than the kernel's buffers on both sides take.
+        let pattern = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 13 >> 3) }
+        var answer: [UInt8] = []
+        while answer.count < world.answerBytes { answer += pattern }
         var taken = 0
         var got: [UInt8] = []
         var waits = 0
-        for _ in 0..<200_000 where got.count < answer.count {
+        for _ in 0..<20_000 where got.count < answer.count {
             if taken < answer.count {
                 let part = min(60_000, answer.count - taken)
                 let count = answer.withUnsafeBytes {
-                    poller.send(server, slot: 0, generation: 1, UnsafeRawBufferPointer(rebasing: $0[taken..<taken + part]))
+                    poller.send(
+                        server, slot: 0, generation: 1, UnsafeRawBufferPointer(rebasing: $0[taken..<taken + part]))
                 }
                 try #require(count >= 0)
                 taken += count
@@ -172,7 +186,8 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
             } else {
                 _ = turn(descriptor: server)
             }
-            got += world.read(client)
+            // Not before the server's side was full once.
+            if waits > 0 || taken == answer.count { got += world.read(client) }
         }
         #expect(got == answer)
         #expect(waits > 0)
@@ -183,7 +198,12 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         for _ in 0..<200 where !hasEnded { hasEnded = turn(descriptor: server).hasEnded }
         #expect(hasEnded)
         let bye: [UInt8] = [9, 9, 9]
-        let byeSent = bye.withUnsafeBytes { poller.send(server, slot: 0, generation: 1, $0) }
+        var byeSent = 0
+        for _ in 0..<20 where byeSent < 3 {
+            byeSent += bye.withUnsafeBytes {
+                poller.send(server, slot: 0, generation: 1, UnsafeRawBufferPointer(rebasing: $0[byeSent...]))
+            }
+        }
         #expect(byeSent == 3)
         poller.endSending(server)
         var last: [UInt8] = []

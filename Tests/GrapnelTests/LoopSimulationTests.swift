@@ -31,7 +31,8 @@ struct LoopSimulationTests {
         RouteTable(
             [
                 RouteDefinition(
-                    identity: RouteIdentity(kind: .hook, namespace: "n", name: "sim"), path: Script.path, sender: .github,
+                    identity: RouteIdentity(kind: .hook, namespace: "n", name: "sim"), path: Script.path,
+                    sender: .github,
                     secrets: [SecretBytes(Script.secret)], events: ["push"], actions: [.log])
             ], bodyBytesMax: 100_000)
     }
@@ -97,11 +98,15 @@ struct LoopSimulationTests {
         if crashAt == Int.max {
             // A calm end: everything is delivered, then the server drains without losing an answer.
             for _ in 0..<4_000 where !clients.allSatisfy({ Self.isFinished($0, network) }) {
-                for index in clients.indices where !clients[index].isGone { clients[index].write(network, upTo: 50_000) }
+                for index in clients.indices where !clients[index].isGone {
+                    clients[index].write(network, upTo: 50_000)
+                }
                 _ = loop.turnOnce(timeoutMilliseconds: 0)
                 for index in clients.indices { read(&clients[index], network) }
             }
-            for client in clients where !client.isGone { #expect(Self.isFinished(client, network), "an answer never came") }
+            for client in clients where !client.isGone {
+                #expect(Self.isFinished(client, network), "an answer never came")
+            }
         }
         let acknowledged = try check(clients)
 
@@ -116,7 +121,9 @@ struct LoopSimulationTests {
                 return true
             }
         }
-        for (id, body) in acknowledged { #expect(stored[id] == body, "\(id) was answered 2xx and is not in the journal") }
+        for (id, body) in acknowledged {
+            #expect(stored[id] == body, "\(id) was answered 2xx and is not in the journal")
+        }
         let provable = Set(
             clients.flatMap(\.script).compactMap { request -> String? in
                 if case .stored(let id) = request.expectation { return id }

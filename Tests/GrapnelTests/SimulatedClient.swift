@@ -102,7 +102,9 @@ struct SimulatedClient {
         received += network.read(descriptor)
         while let end = Self.headEnd(received) {
             let lines = String(decoding: received[0..<end], as: UTF8.self).split(separator: "\r\n")
-            guard let first = lines.first, first.hasPrefix("HTTP/1.1 "), let status = UInt16(first.dropFirst(9).prefix(3)) else {
+            guard let first = lines.first, first.hasPrefix("HTTP/1.1 "),
+                let status = UInt16(first.dropFirst(9).prefix(3))
+            else {
                 return false
             }
             var fields: [String: String] = [:]
@@ -110,7 +112,9 @@ struct SimulatedClient {
                 let parts = line.split(separator: ":", maxSplits: 1)
                 fields[parts[0].lowercased()] = String(parts.count > 1 ? parts[1].dropFirst() : "")
             }
-            guard let length = fields["content-length"].flatMap({ Int($0) }), fields["date"] != nil else { return false }
+            guard let length = fields["content-length"].flatMap({ Int($0) }), fields["date"] != nil else {
+                return false
+            }
             guard received.count >= end + length else { return true }
             received.removeFirst(end + length)
             answers.append((status, fields))
@@ -120,7 +124,8 @@ struct SimulatedClient {
 
     private static func headEnd(_ bytes: [UInt8]) -> Int? {
         guard bytes.count >= 4 else { return nil }
-        for index in 3..<bytes.count where bytes[index] == 10 && bytes[index - 1] == 13 && bytes[index - 2] == 10 && bytes[index - 3] == 13 {
+        for index in 3..<bytes.count
+        where bytes[index] == 10 && bytes[index - 1] == 13 && bytes[index - 2] == 10 && bytes[index - 3] == 13 {
             return index + 1
         }
         return nil

@@ -57,6 +57,7 @@ final class CrashModel {
     struct Coverage {
         var duplicates: UInt64 = 0
         var copies: UInt64 = 0
+        var kept: UInt64 = 0
         var recycled: UInt64 = 0
         var removed: UInt64 = 0
         var writeFailures: UInt64 = 0
@@ -66,6 +67,7 @@ final class CrashModel {
         mutating func add(_ metrics: JournalMetrics) {
             duplicates += metrics.duplicates.value
             copies += metrics.copies.value
+            kept += metrics.segmentsKept.value
             recycled += metrics.segmentsRecycled.value
             removed += metrics.segmentsRemoved.value
             writeFailures += metrics.writeFailures.value
@@ -76,6 +78,7 @@ final class CrashModel {
         mutating func add(_ other: Coverage) {
             duplicates += other.duplicates
             copies += other.copies
+            kept += other.kept
             recycled += other.recycled
             removed += other.removed
             writeFailures += other.writeFailures

@@ -43,9 +43,9 @@ struct InspectionTests {
                 "  8712 #4 2023-11-14T22:13:20.000Z delivery stored :kind-2// sender-3 id=\"\" event=\"push\" head 0 "
                     + "body 0",
                 "  8840 #5 2023-11-14T22:13:20.000Z delivery ignored(reason-4) kind-2/team-a/webapp sender-3 id=\"\" "
-                    + "event=\"ping\" head 32 body 4",
-                "  9008 #6 2023-11-14T22:13:20.000Z plan for #1: action-1, action-2",
-                "  9136 #7 2023-11-14T22:13:20.000Z outcome #1[0] done, #1[1] failed(2) \"503 Service Unavailable\", "
+                    + "event=\"ping\" head 33 body 4",
+                "  9016 #6 2023-11-14T22:13:20.000Z plan for #1: action-1, action-2",
+                "  9144 #7 2023-11-14T22:13:20.000Z outcome #1[0] done, #1[1] failed(2) \"503 Service Unavailable\", "
                     + "#3 merged(into #1)",
                 "  9344 #8 2023-11-14T22:13:22.000Z probe durable through #7",
                 "1 segments, 8 records, 5 deliveries, 1 owed, 0 damaged",

@@ -28,7 +28,9 @@ struct MetricsTests {
         var text = PrometheusText()
         text.begin("h", .histogram, "H.")
         text.histogram([], parts)
-        for line in ["h_bucket{le=\"1\"} 2", "h_bucket{le=\"2\"} 4", "h_bucket{le=\"+Inf\"} 5", "h_sum 104", "h_count 5"] {
+        for line in [
+            "h_bucket{le=\"1\"} 2", "h_bucket{le=\"2\"} 4", "h_bucket{le=\"+Inf\"} 5", "h_sum 104", "h_count 5",
+        ] {
             #expect(text.text.contains(line + "\n"))
         }
     }

@@ -3,7 +3,6 @@ import Glibc
 import Ring
 import Testing
 
-
 @Suite("SPSCRing")
 struct SPSCRingTests {
     @Test("gives back in order what was pushed, and refuses when full")

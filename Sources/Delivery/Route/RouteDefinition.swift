@@ -90,7 +90,8 @@ public struct HMACScheme: Sendable, Equatable {
 }
 
 /// Raw secret bytes. Never printed: `description` says only how many there are.
-public struct SecretBytes: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct SecretBytes: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+{
     public let bytes: [UInt8]
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
     public var isEmpty: Bool { bytes.isEmpty }

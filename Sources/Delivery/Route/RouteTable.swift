@@ -89,13 +89,16 @@ public final class RouteTable: @unchecked Sendable {
                     sender: route.sender, kind: route.identity.kind, readiness: readiness,
                     hasActions: !route.actions.isEmpty, acceptsAnyEvent: route.events.isEmpty,
                     dedupeWindowSeconds: route.dedupeWindowSeconds ?? route.sender.dedupeWindowSeconds,
-                    fingerprint: Self.fingerprint(of: route), bodyBytesMax: min(route.bodyBytesMax ?? bodyBytesMax, bodyBytesMax),
-                    next: -1, path: text(route.path), host: text(route.host ?? ""), cluster: text(route.identity.cluster),
+                    fingerprint: Self.fingerprint(of: route),
+                    bodyBytesMax: min(route.bodyBytesMax ?? bodyBytesMax, bodyBytesMax),
+                    next: -1, path: text(route.path), host: text(route.host ?? ""),
+                    cluster: text(route.identity.cluster),
                     namespace: text(route.identity.namespace), name: text(route.identity.name),
                     identity: text("\(route.identity.cluster)\u{0}\(route.identity)"),
                     eventStart: Int32(eventTexts.count), eventCount: Int32(route.events.count),
                     secrets: SecretTable.Range(start: secretStart, count: route.secrets.count), scheme: route.hmac,
-                    schemeHeader: text(route.hmac?.header.lowercased() ?? ""), schemePrefix: text(route.hmac?.prefix ?? "")))
+                    schemeHeader: text(route.hmac?.header.lowercased() ?? ""),
+                    schemePrefix: text(route.hmac?.prefix ?? "")))
             for event in route.events { eventTexts.append(text(event.lowercased())) }
             secretStart += route.secrets.count
             index[route.identity] = number
@@ -141,7 +144,9 @@ public final class RouteTable: @unchecked Sendable {
                     return
                 }
                 var last = first
-                while unsafe hot[last].next >= 0 && hot[Int(hot[last].next)].host.count > 0 { last = unsafe Int(hot[last].next) }
+                while unsafe hot[last].next >= 0 && hot[Int(hot[last].next)].host.count > 0 {
+                    last = unsafe Int(hot[last].next)
+                }
                 unsafe hot[number].next = unsafe hot[last].next
                 unsafe hot[last].next = Int32(number)
                 return

@@ -19,7 +19,9 @@ enum GitHub {
     /// A Flux Receiver: first occurrence; content type JSON or form.
     static func proveForFlux(_ head: HeadView) -> Proof {
         guard isContentTypeAccepted(head) else { return .refused(.contentTypeWrong) }
-        if let value = head.first(.xHubSignature256).value, value.count > 0 { return unsafe anyAlgorithm(unsafe head.bytes(value)) }
+        if let value = head.first(.xHubSignature256).value, value.count > 0 {
+            return unsafe anyAlgorithm(unsafe head.bytes(value))
+        }
         guard let value = head.first(.xHubSignature).value, value.count > 0 else { return .refused(.signatureMissing) }
         return unsafe anyAlgorithm(unsafe head.bytes(value))
     }

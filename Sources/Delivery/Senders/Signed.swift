@@ -13,7 +13,9 @@ enum GenericHMAC {
 
 /// A Hook of type `hmac`: header, algorithm, encoding and prefix as configured; exactly one field.
 enum ConfiguredHMAC {
-    static func prove(_ head: HeadView, _ scheme: HMACScheme, _ header: UnsafeRawBufferPointer, _ prefix: UnsafeRawBufferPointer)
+    static func prove(
+        _ head: HeadView, _ scheme: HMACScheme, _ header: UnsafeRawBufferPointer, _ prefix: UnsafeRawBufferPointer
+    )
         -> Proof
     {
         let (value, isRepeated) = unsafe head.first(named: header)

@@ -26,7 +26,8 @@ extension RouteTable {
         switch sender(of: route) {
         case .github:
             return DeliveryLabels(
-                event: head.first(.xGitHubEvent).value ?? .empty, deliveryID: head.first(.xGitHubDelivery).value ?? .empty,
+                event: head.first(.xGitHubEvent).value ?? .empty,
+                deliveryID: head.first(.xGitHubDelivery).value ?? .empty,
                 secondID: .empty)
         case .gitlab:
             let event = head.first(.xGitlabEvent).value ?? .empty

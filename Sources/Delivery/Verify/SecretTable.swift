@@ -17,6 +17,9 @@ final class SecretTable: @unchecked Sendable {
         var count: Int
     }
 
+    /// MADV_DONTDUMP (madvise(2)): Swift does not see the macro.
+    private static let dontDump: Int32 = 16
+
     private let base: UnsafeMutableRawPointer
     private let byteCount: Int
     private let keyBytes: Int
@@ -27,9 +30,11 @@ final class SecretTable: @unchecked Sendable {
         let raw = secrets.reduce(0) { $0 + $1.bytes.count }
         byteCount = max(1, keyBytes * secrets.count + raw)
         let mapped = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { preconditionFailure("no memory for the route table's secrets") }
+        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else {
+            preconditionFailure("no memory for the route table's secrets")
+        }
         unsafe base = unsafe mapped
-        unsafe madvise(mapped, byteCount, 16 /* MADV_DONTDUMP, madvise(2) */)
+        unsafe madvise(mapped, byteCount, Self.dontDump)
         var offsets: [(start: Int, count: Int)] = []
         var end = keyBytes * secrets.count
         for secret in secrets {
@@ -41,7 +46,9 @@ final class SecretTable: @unchecked Sendable {
             let start = offsets[index].start
             unsafe secret.bytes.withUnsafeBytes { bytes in
                 unsafe cc_hmac_key_prepare(base + index * keyBytes, bytes.baseAddress, bytes.count)
-                if let source = bytes.baseAddress { unsafe (base + start).copyMemory(from: source, byteCount: bytes.count) }
+                if let source = bytes.baseAddress {
+                    unsafe (base + start).copyMemory(from: source, byteCount: bytes.count)
+                }
             }
         }
     }

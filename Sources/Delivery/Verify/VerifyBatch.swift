@@ -94,7 +94,9 @@ public struct VerifyBatch: ~Copyable {
                     table.secretTable.key(secrets.start + index), Int32(proof.algorithm), body.baseAddress, body.count,
                     computed.baseAddress!.assumingMemoryBound(to: UInt8.self))
                 unsafe withUnsafeBytes(of: &proof.digest) { claimed in
-                    if unsafe cc_equal(computed.baseAddress!, claimed.baseAddress!, digestBytes) == 1 { isProven = true }
+                    if unsafe cc_equal(computed.baseAddress!, claimed.baseAddress!, digestBytes) == 1 {
+                        isProven = true
+                    }
                 }
             }
         }

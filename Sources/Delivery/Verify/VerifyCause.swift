@@ -41,7 +41,8 @@ public enum VerifyCause: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case .signatureRepeated: "the signature field occurs more than once: a proxy may have added one"
         case .signaturePrefix: "the signature has no known algorithm prefix"
         case .signatureMalformed: "the signature is not a digest of the right length and encoding"
-        case .signatureWrong: "no secret of this route matches: is the secret the same on both sides, without a trailing newline?"
+        case .signatureWrong:
+            "no secret of this route matches: is the secret the same on both sides, without a trailing newline?"
         case .tokenMissing: "the request has no token field: is a secret token set at the sender?"
         case .tokenRepeated: "the token field occurs more than once: a proxy may have added one"
         case .tokenWrong: "no secret of this route matches the token"

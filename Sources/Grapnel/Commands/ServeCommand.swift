@@ -18,11 +18,14 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         // Before any thread starts: signals come to the main thread alone.
         _ = cl_block_signals()
-        let settings = try options.load().settings
+        let loaded = try options.load()
+        let settings = loaded.settings
         let isJSON = settings.logFormat == .json
         let level = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         LoggingSystem.bootstrap { _ in ServerLogHandler(logLevel: level, isJSON: isJSON) }
-        let pipeline = try Pipeline(settings, logger: Logger(label: "grapnel"))
+        let logger = Logger(label: "grapnel")
+        for warning in loaded.warnings { logger.warning("setting", metadata: ["problem": "\(warning)"]) }
+        let pipeline = try Pipeline(settings, logger: logger)
         try pipeline.run()
     }
 }

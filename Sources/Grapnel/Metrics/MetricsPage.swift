@@ -39,9 +39,11 @@ struct MetricsPage: Sendable {
     private func server(_ text: inout PrometheusText) {
         text.begin("grapnel_build_info", .gauge, "Always 1; the version is in the label.")
         text.sample([("version", version)], UInt64(1))
-        text.single("grapnel_process_start_time_seconds", .gauge, "When the process started, Unix time.", startedUnixSeconds)
+        text.single(
+            "grapnel_process_start_time_seconds", .gauge, "When the process started, Unix time.", startedUnixSeconds)
         let memory = ProcessMemory.read()
-        text.single("grapnel_process_resident_memory_bytes", .gauge, "Memory in use by the process.", memory.residentBytes)
+        text.single(
+            "grapnel_process_resident_memory_bytes", .gauge, "Memory in use by the process.", memory.residentBytes)
         text.single("grapnel_process_open_fds", .gauge, "Open file descriptors.", memory.openDescriptors)
         let table = routes.table
         text.begin("grapnel_catalog_routes", .gauge, "Routes in use by receiver kind and readiness.")
@@ -57,9 +59,11 @@ struct MetricsPage: Sendable {
         text.begin("grapnel_connection_open_connections", .gauge, "Connections open now, by loop.")
         for loop in loops { text.sample([("loop", "\(loop.index)")], Double(loop.counters.connectionsOpen.value)) }
         text.single(
-            "grapnel_connection_accepted_total", .counter, "Connections accepted.", sum { $0.connectionsAccepted.value })
+            "grapnel_connection_accepted_total", .counter, "Connections accepted.", sum { $0.connectionsAccepted.value }
+        )
         text.single(
-            "grapnel_connection_refused_total", .counter, "Connections closed at once: too many in all or from one address.",
+            "grapnel_connection_refused_total", .counter,
+            "Connections closed at once: too many in all or from one address.",
             sum { $0.connectionsRefused.value })
         text.single(
             "grapnel_connection_received_bytes_total", .counter, "Bytes received.", sum { $0.bytesReceived.value })
@@ -71,7 +75,8 @@ struct MetricsPage: Sendable {
             UInt64(max(0, budget.usedBytes)))
         text.single("grapnel_body_limit_bytes", .gauge, "Most memory that bodies may reserve.", UInt64(budget.limit))
         text.single(
-            "grapnel_body_refused_total", .counter, "Requests refused because no memory was free.", sum { $0.memoryRefusals.value })
+            "grapnel_body_refused_total", .counter, "Requests refused because no memory was free.",
+            sum { $0.memoryRefusals.value })
     }
 
     private func requests(_ text: inout PrometheusText) {
@@ -95,8 +100,10 @@ struct MetricsPage: Sendable {
             text.sample([("reason", reason.name)], sum { $0.ignored[Int(reason.rawValue) - 1].value })
         }
         text.single(
-            "grapnel_delivery_duplicates_total", .counter, "Deliveries answered as duplicates.", sum { $0.duplicates.value })
-        text.begin("grapnel_delivery_answer_seconds", .histogram, "From the first byte of a verified delivery to its answer.")
+            "grapnel_delivery_duplicates_total", .counter, "Deliveries answered as duplicates.",
+            sum { $0.duplicates.value })
+        text.begin(
+            "grapnel_delivery_answer_seconds", .histogram, "From the first byte of a verified delivery to its answer.")
         text.histogram([], loops.map(\.counters.answerSeconds))
         text.begin("grapnel_loop_turn_deliveries", .histogram, "Deliveries that became complete in one turn of a loop.")
         text.histogram([], loops.map(\.counters.turnDeliveries))
@@ -107,9 +114,12 @@ struct MetricsPage: Sendable {
     private func journal(_ text: inout PrometheusText) {
         text.begin("grapnel_journal_records_total", .counter, "Records written, by type.")
         for (type, counter) in [
-            ("delivery", journal.deliveries), ("plan", journal.plans), ("outcome", journal.outcomes), ("probe", journal.probes),
+            ("delivery", journal.deliveries), ("plan", journal.plans), ("outcome", journal.outcomes),
+            ("probe", journal.probes),
         ] { text.sample([("type", type)], counter.value) }
-        text.single("grapnel_journal_duplicates_total", .counter, "Deliveries recorded as duplicates.", journal.duplicates.value)
+        text.single(
+            "grapnel_journal_duplicates_total", .counter, "Deliveries recorded as duplicates.", journal.duplicates.value
+        )
         text.single("grapnel_journal_copies_total", .counter, "Records copied forward.", journal.copies.value)
         text.single("grapnel_journal_written_bytes_total", .counter, "Bytes of records written.", journal.bytes.value)
         text.single("grapnel_journal_syncs_total", .counter, "Syncs.", journal.syncs.value)
@@ -124,10 +134,15 @@ struct MetricsPage: Sendable {
         text.sample([("operation", "created")], journal.segmentsCreated.value)
         text.sample([("operation", "recycled")], journal.segmentsRecycled.value)
         text.sample([("operation", "removed")], journal.segmentsRemoved.value)
-        text.single("grapnel_journal_damage_total", .counter, "Damaged places found when the journal was opened.", journal.damage.value)
-        text.single("grapnel_journal_refused_total", .counter, "Deliveries the journal had no room for.", journal.refused.value)
+        text.single(
+            "grapnel_journal_damage_total", .counter, "Damaged places found when the journal was opened.",
+            journal.damage.value)
+        text.single(
+            "grapnel_journal_refused_total", .counter, "Deliveries the journal had no room for.", journal.refused.value)
         text.single("grapnel_journal_used_bytes", .gauge, "Size of all segments.", Double(journal.bytesUsed.value))
-        text.single("grapnel_journal_owed_deliveries", .gauge, "Deliveries without a final outcome.", Double(journal.owedRecords.value))
+        text.single(
+            "grapnel_journal_owed_deliveries", .gauge, "Deliveries without a final outcome.",
+            Double(journal.owedRecords.value))
         text.single(
             "grapnel_journal_sealed", .gauge, "1 while nothing can be acknowledged because a write or sync failed.",
             Double(journal.sealed.value))
@@ -149,7 +164,8 @@ struct MetricsPage: Sendable {
             text.sample([("ring", "answer-\(index)")], UInt64(lane.verdicts.capacity))
         }
         text.single(
-            "grapnel_ring_full_total", .counter, "Hints that did not fit the ring to the dispatcher; it read them from the journal.",
+            "grapnel_ring_full_total", .counter,
+            "Hints that did not fit the ring to the dispatcher; it read them from the journal.",
             hints.overflows.load(ordering: .relaxed))
     }
 
@@ -161,17 +177,21 @@ struct MetricsPage: Sendable {
             }
         }
         text.single("grapnel_trigger_attempts_total", .counter, "Attempts of actions.", trigger.attempts.value)
-        text.single("grapnel_trigger_retries_total", .counter, "Attempts that were not the first.", trigger.retries.value)
+        text.single(
+            "grapnel_trigger_retries_total", .counter, "Attempts that were not the first.", trigger.retries.value)
         text.single("grapnel_trigger_running_actions", .gauge, "Actions running now.", Double(trigger.running.value))
         text.single("grapnel_trigger_waiting_actions", .gauge, "Actions that wait.", Double(trigger.waiting.value))
         text.single(
-            "grapnel_trigger_owed_deliveries", .gauge, "Deliveries the dispatcher holds.", Double(trigger.owedDeliveries.value))
+            "grapnel_trigger_owed_deliveries", .gauge, "Deliveries the dispatcher holds.",
+            Double(trigger.owedDeliveries.value))
         text.single(
             "grapnel_trigger_oldest_age_seconds", .gauge, "Age of the oldest delivery without a final outcome.",
             Double(trigger.oldestAgeSeconds.value))
         text.single(
             "grapnel_trigger_open_breakers", .gauge, "Servers that are left alone after failures.",
             Double(trigger.openBreakers.value))
+        text.begin("grapnel_trigger_breaker_open", .gauge, "1 while the API server of a cluster is left alone.")
+        for cluster in ["local"] { text.sample([("cluster", cluster)], UInt64(trigger.breakerState(cluster: cluster) ?? 0)) }
         text.begin("grapnel_trigger_done_seconds", .histogram, "From receipt to done.")
         text.histogram([], [trigger.receiveToDoneSeconds])
     }
@@ -186,9 +206,12 @@ struct ProcessMemory {
         var memory = ProcessMemory()
         if let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {
             let fields = text.split(separator: " ")
-            if fields.count > 1, let pages = UInt64(fields[1]) { memory.residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE))) }
+            if fields.count > 1, let pages = UInt64(fields[1]) {
+                memory.residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+            }
         }
-        memory.openDescriptors = UInt64((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0)
+        memory.openDescriptors = UInt64(
+            (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0)
         return memory
     }
 }

@@ -35,8 +35,11 @@ struct ActionSet: Sendable {
         }
         let api = client
         runners = ActionRunners(
-            reconcile: api.map { api in ReconcileAction(client: { cluster in cluster == "local" ? api : nil }) }, http: http,
-            exec: settings.allowExec ? ExecAction(directory: FileManager.default.currentDirectoryPath, logger: logger) : nil, log: LogAction(logger: logger))
+            reconcile: api.map { api in ReconcileAction(client: { cluster in cluster == "local" ? api : nil }) },
+            http: http,
+            exec: settings.allowExec
+                ? ExecAction(directory: FileManager.default.currentDirectoryPath, logger: logger) : nil,
+            log: LogAction(logger: logger))
     }
 
     func shutdown() async {

@@ -135,7 +135,8 @@ extension DeliveryLoop where P: ~Copyable {
         }
         connections[slot].unsentStart += sent
         if connections[slot].unsentStart < connections[slot].unsentEnd {
-            poller.awaitWritable(connections[slot].descriptor, slot: UInt32(slot), generation: connections[slot].generation)
+            poller.awaitWritable(
+                connections[slot].descriptor, slot: UInt32(slot), generation: connections[slot].generation)
             if sent > 0 { timers.setDeadline(nowMilliseconds + settings.responseMilliseconds, slot: UInt32(slot)) }
             return
         }

@@ -69,7 +69,8 @@ extension DeliveryLoop where P: ~Copyable {
         guard let block = connections[slot].block else { return }
         let filled = connections[slot].filled
         // Never beyond this request where its length is known: what follows stays in the kernel.
-        let end = connections[slot].phase == .body && !connections[slot].isChunked ? connections[slot].needed : block.capacity
+        let end =
+            connections[slot].phase == .body && !connections[slot].isChunked ? connections[slot].needed : block.capacity
         let room = unsafe UnsafeMutableRawBufferPointer(start: block.base + filled, count: end - filled)
         let received = unsafe poller.receive(event, descriptor: connections[slot].descriptor, into: room)
         guard let count = taken(received, slot) else { return }
@@ -90,11 +91,14 @@ extension DeliveryLoop where P: ~Copyable {
     /// A keeper with buffers of its own received them: copied into the block; what does not fit is stashed.
     private mutating func takeForeignBytes(_ slot: Int, _ received: Received) {
         var offset = 0
-        while offset < received.count, connections.isOpen(slot), connections[slot].phase == .head || connections[slot].phase == .body {
+        while offset < received.count, connections.isOpen(slot),
+            connections[slot].phase == .head || connections[slot].phase == .body
+        {
             guard let block = connections[slot].block else { break }
             let filled = connections[slot].filled
             let end =
-                connections[slot].phase == .body && !connections[slot].isChunked ? connections[slot].needed : block.capacity
+                connections[slot].phase == .body && !connections[slot].isChunked
+                ? connections[slot].needed : block.capacity
             let part = min(end - filled, received.count - offset)
             unsafe (block.base + filled).copyMemory(from: received.base + offset, byteCount: part)
             connections[slot].filled += part
@@ -112,7 +116,9 @@ extension DeliveryLoop where P: ~Copyable {
         let received = unsafe poller.receive(
             event, descriptor: connections[slot].descriptor,
             into: UnsafeMutableRawBufferPointer(rebasing: scratch[0..<16384]))
-        if received.count == 0 || (received.count < 0 && received.count != -Int(EAGAIN) && received.count != -Int(EINTR)) {
+        if received.count == 0
+            || (received.count < 0 && received.count != -Int(EAGAIN) && received.count != -Int(EINTR))
+        {
             if received.count < 0 { close(slot) } else { connections[slot].hasPeerEnded = true }
             if connections.isOpen(slot) { pause(slot) }
             return
@@ -214,7 +220,9 @@ extension DeliveryLoop where P: ~Copyable {
         }
         switch progress {
         case .needMoreBytes:
-            guard unsafe moveIntoBlock(slot, bytes, capacity: max(2 * bytes.count, BlockSlab.blockBytesMin)) else { return }
+            guard unsafe moveIntoBlock(slot, bytes, capacity: max(2 * bytes.count, BlockSlab.blockBytesMin)) else {
+                return
+            }
             connections[slot].phase = .head
             timers.setDeadline(nowMilliseconds + settings.headerMilliseconds, slot: UInt32(slot))
         case .head(let head):
@@ -289,7 +297,9 @@ extension DeliveryLoop where P: ~Copyable {
         }
         noteRoute(slot, route)
         unsafe complete(
-            slot, parsed, base: block.base, body: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(start: block.base, count: end)[connections[slot].headBytes..<end]),
+            slot, parsed, base: block.base,
+            body: UnsafeRawBufferPointer(
+                rebasing: UnsafeRawBufferPointer(start: block.base, count: end)[connections[slot].headBytes..<end]),
             route: route)
     }
 
@@ -326,7 +336,8 @@ extension DeliveryLoop where P: ~Copyable {
             || nowMilliseconds - connections[slot].openedAt > settings.connectionMillisecondsMax
         let route = unsafe route(of: head, base: UnsafeRawPointer(base))
         noteRoute(slot, route)
-        let bodyMax = route >= 0 ? table.bodyBytesMax(of: route) : unsafe unknownPathBodyMax(head, UnsafeRawPointer(base))
+        let bodyMax =
+            route >= 0 ? table.bodyBytesMax(of: route) : unsafe unknownPathBodyMax(head, UnsafeRawPointer(base))
         var declared = 0
         if case .length(let length) = head.framing { declared = length }
         if declared > bodyMax {
@@ -346,7 +357,8 @@ extension DeliveryLoop where P: ~Copyable {
         if refusal == 0 && !isChunked && arrived >= declared {
             let end = head.headBytes + declared
             unsafe complete(
-                slot, head, base: base, body: UnsafeRawBufferPointer(start: base + head.headBytes, count: declared), route: route)
+                slot, head, base: base, body: UnsafeRawBufferPointer(start: base + head.headBytes, count: declared),
+                route: route)
             // What lies behind stays unparsed until this one is answered.
             if arrived > declared {
                 unsafe stash(slot, UnsafeRawBufferPointer(start: base + end, count: arrived - declared))
@@ -382,7 +394,8 @@ extension DeliveryLoop where P: ~Copyable {
         let prefix: StaticString = "/hook/"
         guard Int(head.path.count) >= prefix.utf8CodeUnitCount else { return settings.bodyBytesMax }
         for index in 0..<prefix.utf8CodeUnitCount
-        where unsafe base.load(fromByteOffset: Int(head.path.offset) + index, as: UInt8.self) != prefix.utf8Start[index] {
+        where unsafe base.load(fromByteOffset: Int(head.path.offset) + index, as: UInt8.self) != prefix.utf8Start[index]
+        {
             return settings.bodyBytesMax
         }
         return min(3 << 20, settings.bodyBytesMax)
@@ -409,12 +422,15 @@ extension DeliveryLoop where P: ~Copyable {
         for slot in hungry {
             let slot = Int(slot)
             if connections[slot].phase == .awaitingMemory, let block = connections[slot].block {
-                let wanted = connections[slot].isChunked ? max(connections[slot].filled, BlockSlab.blockBytesMin) : connections[slot].needed
+                let wanted =
+                    connections[slot].isChunked
+                    ? max(connections[slot].filled, BlockSlab.blockBytesMin) : connections[slot].needed
                 guard budget.reserve(wanted) else { break }
                 connections[slot].reserved = wanted
                 resume(slot)
                 unsafe beginBody(
-                    slot, UnsafeMutableRawBufferPointer(start: block.base, count: connections[slot].filled), capacity: wanted)
+                    slot, UnsafeMutableRawBufferPointer(start: block.base, count: connections[slot].filled),
+                    capacity: wanted)
             }
             served += 1
         }
@@ -536,7 +552,8 @@ extension DeliveryLoop where P: ~Copyable {
             if arrived > result.consumed {
                 unsafe stash(
                     slot,
-                    UnsafeRawBufferPointer(start: base + head.headBytes + result.consumed, count: arrived - result.consumed))
+                    UnsafeRawBufferPointer(
+                        start: base + head.headBytes + result.consumed, count: arrived - result.consumed))
                 guard connections.isOpen(slot) else { return }
             }
             answer(slot, status: status, keepsAlive: true)
@@ -549,7 +566,8 @@ extension DeliveryLoop where P: ~Copyable {
         let isDiscarding = connections[slot].phase == .discarding
         let wanted = unsafe isDiscarding ? min(connections[slot].needed, scratch.count) : scratch.count
         let received = unsafe poller.receive(
-            event, descriptor: connections[slot].descriptor, into: UnsafeMutableRawBufferPointer(rebasing: scratch[0..<wanted]))
+            event, descriptor: connections[slot].descriptor,
+            into: UnsafeMutableRawBufferPointer(rebasing: scratch[0..<wanted]))
         guard let count = taken(received, slot) else { return }
         if count == 0 {
             if received.lease != 0 { poller.release(received.lease) }

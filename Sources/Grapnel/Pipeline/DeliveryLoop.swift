@@ -193,7 +193,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// 30 s; 5 s when more than 80 % of the connections are taken: the idle are shed first.
     mutating func setIdleDeadline(_ slot: Int) {
         let crowded = connections.openCount * 5 > connections.capacity * 4
-        let idle = crowded ? min(settings.crowdedIdleMilliseconds, settings.idleMilliseconds) : settings.idleMilliseconds
+        let idle =
+            crowded ? min(settings.crowdedIdleMilliseconds, settings.idleMilliseconds) : settings.idleMilliseconds
         timers.setDeadline(nowMilliseconds + idle, slot: UInt32(slot))
     }
 

@@ -28,7 +28,8 @@ final class DispatcherLink: DeliveryLog {
                 outcomes.map { entry in
                     Journal.OutcomeEntry(
                         sequence: entry.sequence, planIndex: entry.planIndex,
-                        outcome: Outcome(rawValue: entry.code.rawValue) ?? .failed, detail: entry.detail, reason: entry.reason)
+                        outcome: Outcome(rawValue: entry.code.rawValue) ?? .failed, detail: entry.detail,
+                        reason: entry.reason)
                 }))
     }
 
@@ -42,7 +43,9 @@ final class DispatcherLink: DeliveryLog {
 extension QueuedDelivery {
     /// nil when the record is no delivery, or of a kind that this version does not know.
     init?(_ record: StoredRecord, at location: RecordLocation) {
-        guard record.header.type == .delivery, let kind = ReceiverKind(rawValue: record.header.receiverKind) else { return nil }
+        guard record.header.type == .delivery, let kind = ReceiverKind(rawValue: record.header.receiverKind) else {
+            return nil
+        }
         self.init(
             sequence: record.header.sequence, receivedNanoseconds: record.header.timeUnixNanoseconds,
             route: RouteIdentity(cluster: record.cluster, kind: kind, namespace: record.namespace, name: record.name),

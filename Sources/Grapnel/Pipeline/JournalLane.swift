@@ -117,7 +117,8 @@ final class JournalThread: Sendable {
                 guard let request = lane.requests.pop() else { continue }
                 isAnyLeft = true
                 var verdict = Verdict()
-                verdict.take(desk.writer.append(request.append), of: request.append, ignoredReason: request.ignoredReason)
+                verdict.take(
+                    desk.writer.append(request.append), of: request.append, ignoredReason: request.ignoredReason)
                 group.append((index, LaneVerdict(slot: request.slot, generation: request.generation, verdict: verdict)))
             }
         }

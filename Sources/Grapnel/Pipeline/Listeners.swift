@@ -31,10 +31,12 @@ enum Listeners {
     private static func failure(_ endpoint: Endpoint, _ code: Int32) -> CommandFailure {
         switch code {
         case EADDRINUSE:
-            .environment("cannot listen on \(endpoint): the port is taken. Stop what uses it, or choose another with --listen.")
+            .environment(
+                "cannot listen on \(endpoint): the port is taken. Stop what uses it, or choose another with --listen.")
         case EACCES:
             .environment(
-                "cannot listen on \(endpoint): not permitted. Ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with --listen.")
+                "cannot listen on \(endpoint): not permitted. Ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with --listen."
+            )
         case EADDRNOTAVAIL:
             .environment("cannot listen on \(endpoint): this machine has no such address. Correct --listen.")
         default:

@@ -14,7 +14,8 @@ final class MemoryBudget: Sendable {
     func reserve(_ count: Int) -> Bool {
         var now = used.load(ordering: .relaxed)
         while now == 0 || now + count <= limit {
-            let (exchanged, original) = used.weakCompareExchange(expected: now, desired: now + count, ordering: .relaxed)
+            let (exchanged, original) = used.weakCompareExchange(
+                expected: now, desired: now + count, ordering: .relaxed)
             if exchanged { return true }
             now = original
         }

@@ -53,7 +53,9 @@ final class Pipeline: Sendable {
 
         let (writer, report) = try Self.openJournal(settings, logger)
         let wakeup = cl_eventfd()
-        guard wakeup >= 0 else { throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).") }
+        guard wakeup >= 0 else {
+            throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
+        }
         let mailbox = HousekeepingMailbox()
         let hints = HintChannel(capacity: 1 << 16) { _ = cl_eventfd_signal(wakeup) }
         let desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints)
@@ -117,7 +119,8 @@ final class Pipeline: Sendable {
         let started = cl_now_monotonic()
         do {
             let options = JournalOptions(
-                directory: settings.dataDirectory, maxBytes: UInt64(settings.journalBytesMax), maxAgeSeconds: settings.journalAgeNanosecondsMax / 1_000_000_000,
+                directory: settings.dataDirectory, maxBytes: UInt64(settings.journalBytesMax),
+                maxAgeSeconds: settings.journalAgeNanosecondsMax / 1_000_000_000,
                 durability: Durability(settings.durability),
                 recordBytesMax: settings.bodyBytesMax + settings.requestLimits.headBytesMax + 4096,
                 namespaceShare: Double(settings.journalNamespacePercent) / 100)
@@ -126,7 +129,8 @@ final class Pipeline: Sendable {
             logger.info(
                 "journal opened",
                 metadata: [
-                    "segments": "\(report.segmentCount)", "records": "\(report.recordCount)", "owed": "\(report.owed.count)",
+                    "segments": "\(report.segmentCount)", "records": "\(report.recordCount)",
+                    "owed": "\(report.owed.count)",
                     "torn_bytes": "\(report.tornBytes)", "duration_ms": "\((cl_now_monotonic() - started) / 1_000_000)",
                 ])
             for damage in report.damage {
@@ -140,7 +144,9 @@ final class Pipeline: Sendable {
         }
     }
 
-    private static func compile(_ snapshot: CatalogSnapshot, _ settings: ServerSettings, generation: UInt64) -> RouteTable {
+    private static func compile(_ snapshot: CatalogSnapshot, _ settings: ServerSettings, generation: UInt64)
+        -> RouteTable
+    {
         let definitions = snapshot.routes.map { route in
             var route = route
             route.dedupeWindowSeconds = route.dedupeWindowSeconds ?? settings.dedupeWindowSeconds
@@ -160,7 +166,10 @@ final class Pipeline: Sendable {
         }
         logger.info(
             "catalog loaded",
-            metadata: ["routes": "\(snapshot.routes.count)", "problems": "\(snapshot.problems.count { $0.severity == .error })"])
+            metadata: [
+                "routes": "\(snapshot.routes.count)",
+                "problems": "\(snapshot.problems.count { $0.severity == .error })",
+            ])
     }
 
     private func startLoop(
@@ -221,7 +230,8 @@ final class Pipeline: Sendable {
     func run() throws(CommandFailure) {
         let page = MetricsPage(
             loops: loops, journal: desk.writer.metrics, trigger: dispatcher.metrics, hints: desk.hints, lanes: lanes,
-            budget: budget, routes: routes, startedUnixSeconds: Double(cl_now_realtime()) * 1e-9, version: Version.number)
+            budget: budget, routes: routes, startedUnixSeconds: Double(cl_now_realtime()) * 1e-9,
+            version: Version.number)
         let endpoints = [settings.adminListen] + (settings.metricsListen.map { [$0] } ?? [])
         let admin: AdminServer
         do {
@@ -231,13 +241,15 @@ final class Pipeline: Sendable {
                 "cannot listen on \(endpoints.map(\.description).joined(separator: " or ")) for administration: \(error). "
                     + "Choose another with --admin-listen or --metrics-listen.")
         }
-        let watcher = settings.catalogSource == .cluster || settings.manifests.isEmpty
+        let watcher =
+            settings.catalogSource == .cluster || settings.manifests.isEmpty
             ? nil : ManifestWatcher(directories: settings.manifests, onChange: { self.reload() })
         readiness.update { $0.isStarted = true }
         logger.info(
             "ready",
             metadata: [
-                "listen": "\(settings.listen.map(\.host).joined(separator: ",")):\(ports.map(String.init).joined(separator: ","))",
+                "listen":
+                    "\(settings.listen.map(\.host).joined(separator: ",")):\(ports.map(String.init).joined(separator: ","))",
                 "admin": "\(settings.adminListen.host):\(admin.ports.first ?? 0)", "loops": "\(loops.count)",
                 "io": "\(settings.io == .uring ? "uring" : "epoll")", "durability": "\(settings.durability.rawValue)",
                 "routes": "\(routes.table.count)",
@@ -284,7 +296,9 @@ final class Pipeline: Sendable {
             wait(until: cl_now_monotonic() + 2_000_000_000) { self.journalThread.hasEnded.load(ordering: .acquiring) }
         }
         // The desk is ours now: loops and thread have ended.
-        if loops.allSatisfy({ $0.hasEnded.load(ordering: .acquiring) }) { desk.close(nowUnixNanoseconds: cl_now_realtime()) }
+        if loops.allSatisfy({ $0.hasEnded.load(ordering: .acquiring) }) {
+            desk.close(nowUnixNanoseconds: cl_now_realtime())
+        }
         Blocking.wait { [actions] in await actions.shutdown() }
         logger.info("stopped")
     }

@@ -19,7 +19,8 @@ struct ServerLogHandler: LogHandler {
     func log(event: LogEvent) {
         var fields = metadata
         if let extra = event.metadata { fields.merge(extra) { _, new in new } }
-        var line = isJSON ? Self.json(event.level, event.message, fields) : Self.text(event.level, event.message, fields)
+        var line =
+            isJSON ? Self.json(event.level, event.message, fields) : Self.text(event.level, event.message, fields)
         line += "\n"
         FileHandle.standardError.write(Data(line.utf8))
     }
@@ -43,7 +44,9 @@ struct ServerLogHandler: LogHandler {
         var line = "\(timestamp()) \(level.rawValue.uppercased()) \(message)"
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             let text = clean("\(value)")
-            line += text.contains(where: { $0 == " " || $0 == "\"" }) ? " \(key)=\"\(text.replacing("\"", with: "\\\""))\"" : " \(key)=\(text)"
+            line +=
+                text.contains(where: { $0 == " " || $0 == "\"" })
+                ? " \(key)=\"\(text.replacing("\"", with: "\\\""))\"" : " \(key)=\(text)"
         }
         return line
     }

@@ -1,4 +1,4 @@
-// Plans and outcomes: the two kinds of records that say what is owed. Both keep their entries in the record's head.
+// Plans, outcomes and keep records: what says what is owed. All keep their entries in the record's head.
 //
 // Plan (the record's reference is the delivery):
 //   offset  size  field
@@ -18,6 +18,13 @@
 //       11     1  reason length
 //       12     8  detail: merged: the sequence merged into; failed: the attempt's number
 //       20     n  reason
+//
+// Keep (the record's reference is the number of the segment):
+//   offset  size  field
+//        0     8  incarnation of the segment
+//        8     4  number of entries
+//       12     8  sequence of a delivery that is owed, for each, ascending. Of the segment's deliveries only these count;
+//                 a later list of the same segment takes the place of an earlier one
 
 /// One action of a plan.
 public struct PlanEntry: Sendable, Equatable {
@@ -176,5 +183,28 @@ enum OutcomeCoding {
             position += entryBytes + length
         }
         return position == reader.count ? entries : nil
+    }
+}
+
+enum KeepCoding {
+    static func byteCount(_ count: Int) -> Int { 12 + 8 * count }
+
+    /// `writer` spans exactly `byteCount(sequences.count)` bytes.
+    static func encode(incarnation: UInt64, _ sequences: [UInt64], into writer: ByteWriter) {
+        writer.store(incarnation, at: 0)
+        writer.store(UInt32(sequences.count), at: 8)
+        var position = 12
+        for sequence in sequences {
+            writer.store(sequence, at: position)
+            position += 8
+        }
+    }
+
+    /// nil when the bytes are not a list.
+    static func decode(_ reader: ByteReader) -> (incarnation: UInt64, sequences: [UInt64])? {
+        guard reader.contains(0, 12) else { return nil }
+        let count = Int(reader.uint32(at: 8))
+        guard byteCount(count) == reader.count else { return nil }
+        return (reader.uint64(at: 0), (0..<count).map { reader.uint64(at: 12 + 8 * $0) })
     }
 }

@@ -8,7 +8,7 @@
 //       24     8  durable mark         highest sequence known durable when the record's group was written: a hole below
 //                                      the highest mark of the log is damage, a hole above it a torn tail
 //       32     4  total length         fixed part + meta + head + body
-//       36     1  type                 1 delivery, 2 plan, 3 outcome, 4 probe
+//       36     1  type                 1 delivery, 2 plan, 3 outcome, 4 probe, 5 keep
 //       37     1  flags                bit 0 copied: copied forward from an older segment under its old sequence;
 //                                      bit 1 sameIDOtherBody: this delivery id came before with another body
 //       38     2  meta length          including its padding
@@ -25,13 +25,14 @@
 //       72     8  route fingerprint    changes when the route or a target of it changes
 //       80     8  dedupe hash, low     of (route, delivery id); both 0: no delivery id
 //       88     8  dedupe hash, high
-//       96     8  reference            duplicate: the sequence it repeats; plan: the delivery it is for; else 0
+//       96     8  reference            duplicate: the sequence it repeats; plan: the delivery it is for; keep: the
+//                                      number of the segment; else 0
 //      104     4  received body length of the body as received; equals body length except in a duplicate
 //      108     4  reserved             0
 //      112        meta                 delivery: cluster, namespace, name, delivery id, event name, each one length byte
 //                                      and that many bytes, then 0 to 7 zero bytes so that the whole record is a
 //                                      multiple of 8; others: only the zero bytes
-//      ...        head                 delivery: the request head as received; plan, outcome: their entries
+//      ...        head                 delivery: the request head as received; plan, outcome, keep: their entries
 //      ...        body                 delivery: the decoded body
 //
 // The header checksum bounds what a reader must believe before it knows a record is one: at most 112 + 1287 bytes.
@@ -46,6 +47,8 @@ public enum RecordType: UInt8, Sendable, CaseIterable {
     case outcome = 3
     /// Written to find out whether the disk works, and to carry a durable mark.
     case probe = 4
+    /// What is still owed in a segment that was carried forward as a whole.
+    case keep = 5
 
     public var name: String {
         switch self {
@@ -53,6 +56,7 @@ public enum RecordType: UInt8, Sendable, CaseIterable {
         case .plan: "plan"
         case .outcome: "outcome"
         case .probe: "probe"
+        case .keep: "keep"
         }
     }
 }

@@ -90,14 +90,18 @@ public enum IOVectorLimit {
 /// Names of the files in the journal's directory.
 enum SegmentFileName {
     static let segmentSuffix = ".segment"
+    /// A segment that was carried forward as a whole: only what a keep record lists counts.
+    static let keptSuffix = ".kept"
     /// A file that is being zeroed or recycled: never read, removed at the next start.
     static let preparingSuffix = ".preparing"
 
     static func segment(_ number: UInt64) -> String { hexadecimal(number) + segmentSuffix }
+    static func kept(_ number: UInt64) -> String { hexadecimal(number) + keptSuffix }
     static func preparing(_ number: UInt64) -> String { hexadecimal(number) + preparingSuffix }
 
     /// The number of a segment file's name; nil for other names.
     static func segmentNumber(_ name: String) -> UInt64? { number(name, suffix: segmentSuffix) }
+    static func keptNumber(_ name: String) -> UInt64? { number(name, suffix: keptSuffix) }
     static func preparingNumber(_ name: String) -> UInt64? { number(name, suffix: preparingSuffix) }
 
     private static func hexadecimal(_ number: UInt64) -> String {

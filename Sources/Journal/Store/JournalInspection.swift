@@ -90,6 +90,21 @@ public enum JournalInspection {
                 recovery.take(verdict, reader)
             }
         }
+        for file in scanner.kept {
+            let damageBefore = recovery.report.damage.count
+            scanner.scan(file) { scan, reader in
+                let lines = RecordLines(names: names, reader: reader, segment: file.number)
+                if showsRecords {
+                    emit("\(file.name) \(file.byteCount) bytes, kept for what is owed in it")
+                    for record in scan.records where record.header.type == .delivery { emit(lines.record(record)) }
+                }
+                recovery.takeKept(file, scan, reader)
+                for damage in recovery.report.damage[damageBefore...] { emit(lines.damage(damage)) }
+            }
+            let damage = recovery.report.damage[damageBefore...]
+            summary.damage += damage.count
+            summary.missing += UInt64(damage.count)
+        }
         var owed = OwedTable()
         var namespaces = NamespaceTable()
         recovery.finish(owed: &owed, namespaces: &namespaces)

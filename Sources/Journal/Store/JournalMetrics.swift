@@ -7,6 +7,7 @@ public final class JournalMetrics: Sendable {
     public let deliveries = Counter()
     public let plans = Counter()
     public let outcomes = Counter()
+    /// Probes and keep records.
     public let probes = Counter()
     /// Deliveries recorded as repeats.
     public let duplicates = Counter()
@@ -23,6 +24,8 @@ public final class JournalMetrics: Sendable {
     public let segmentsCreated = Counter()
     public let segmentsRecycled = Counter()
     public let segmentsRemoved = Counter()
+    /// Segments carried forward as a whole, because much in them is owed.
+    public let segmentsKept = Counter()
     /// Damaged places found by recovery.
     public let damage = Counter()
     /// Deliveries refused because the journal is full, sealed, or their namespace is over its share.
@@ -41,7 +44,7 @@ public final class JournalMetrics: Sendable {
         case .delivery: deliveries
         case .plan: plans
         case .outcome: outcomes
-        case .probe: probes
+        case .probe, .keep: probes
         }
     }
 }

@@ -153,13 +153,7 @@ public final class JournalReader: Sendable {
             return nil
         }
         if let handle = handles.withLock({ $0[number] }) { return handle }
-        let file: DiskFile
-        do throws(DiskError) {
-            file = try disk.open(SegmentFileName.segment(number), writable: false)
-        } catch {
-            if error.code == Self.noSuchFile { return nil }
-            throw error
-        }
+        guard let file = try openFile(number) else { return nil }
         let identity: SegmentIdentity?
         do throws(DiskError) {
             identity = try self.identity(of: file)
@@ -181,6 +175,19 @@ public final class JournalReader: Sendable {
     }
 
     private static let noSuchFile: Int32 = 2
+
+    /// nil when there is no such segment (any more).
+    private func openFile(_ number: UInt64) throws(DiskError) -> DiskFile? {
+        // A file that is kept changes its name once: looked for under both, it is found under one.
+        for name in [SegmentFileName.segment(number), SegmentFileName.kept(number)] {
+            do throws(DiskError) {
+                return try disk.open(name, writable: false)
+            } catch {
+                guard error.code == Self.noSuchFile else { throw error }
+            }
+        }
+        return nil
+    }
 
     private func isCurrent(_ handle: Handle) throws(DiskError) -> Bool {
         try identity(of: handle.file)?.incarnation == handle.incarnation

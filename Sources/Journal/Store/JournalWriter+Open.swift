@@ -84,6 +84,7 @@ private struct Opening: ~Copyable {
             state.bytesDone += files[index].byteCount
             progress(state)
         }
+        for file in scanner.kept { scanner.scan(file) { recovery.takeKept(file, $0, $1) } }
         do throws(DiskError) {
             if let last { try settle(last) }
             for name in scanner.leftovers { try disk.remove(name) }
@@ -123,7 +124,8 @@ private struct Opening: ~Copyable {
             offset = first.offset
         }
         guard offset < last.validLength else { return }
-        let bytes = try SegmentBytes(disk: disk, number: last.number, byteCount: last.validLength)
+        let bytes = try SegmentBytes(
+            disk: disk, name: SegmentFileName.segment(last.number), byteCount: last.validLength)
         // Of a start that was torn, one copy may be missing.
         if offset == JournalFormat.startOffset, let start = last.start { bytes.renewStart(start, checksum: checksum) }
         var vectors = VectorWriter(capacity: 1)
@@ -160,7 +162,7 @@ private struct Opening: ~Copyable {
         switch preparation.run(job) {
         case .prepared(let prepared, _): return prepared
         case .failed(_, let error, _): throw error
-        case .removed: preconditionFailure("a creation does not remove")
+        case .removed, .kept: preconditionFailure("a creation creates")
         }
     }
 
@@ -178,7 +180,7 @@ private struct Opening: ~Copyable {
         let metrics = JournalMetrics()
         metrics.damage.increment(by: UInt64(recovery.report.damage.count))
         let directory = SegmentDirectory()
-        for segment in recovery.segments {
+        for segment in recovery.kept + recovery.segments {
             directory.begin(
                 SegmentDirectory.Known(
                     number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
@@ -194,7 +196,7 @@ private struct Opening: ~Copyable {
             options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
             preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
             nextSequence: highest + 1 + gap, lastSequence: recovery.lastSequence,
-            segments: recovery.segments, nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
+            segments: recovery.segments, kept: recovery.kept, nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
             dedupe: recovery.dedupe, owed: owed, namespaces: namespaces)
         let writer = JournalWriter(core: core, reader: reader)
         writer.begin(prepared, now: now)

@@ -11,6 +11,8 @@ struct LogRecovery: ~Copyable {
         var location: RecordLocation
         // The record's meta, decoded only if the delivery is still owed at the end.
         var meta: [UInt8]
+        // Lies in a kept segment, or is a copy.
+        var isCarried: Bool
     }
 
     private struct Progress {
@@ -46,11 +48,14 @@ struct LogRecovery: ~Copyable {
     private var deliveries: [UInt64: Delivery] = [:]
     private var progress: [UInt64: Progress] = [:]
     private(set) var dedupe: DedupeIndex
+    // What keep records list, by segment; less what is final.
+    private var listed: [UInt64: Set<UInt64>] = [:]
     private(set) var segments: [Segment] = []
+    private(set) var kept: [Segment] = []
     private(set) var report = RecoveryReport()
     private(set) var lastSequence: UInt64 = 0
     private(set) var highestSequence: UInt64 = 0
-    private var lastCopySegment: UInt64 = 0
+    private var hasCopies = false
 
     init(checksum: Checksummer, dedupeEntriesMax: Int) {
         self.checksum = checksum
@@ -85,7 +90,7 @@ struct LogRecovery: ~Copyable {
 
     private mutating func take(_ record: ScannedRecord, in segment: UInt64, _ reader: ByteReader) {
         let header = record.header
-        if header.isCopied { lastCopySegment = segment }
+        if header.isCopied { hasCopies = true }
         let payload = reader.part(from: record.offset + header.headOffset, count: Int(header.headLength))
         switch header.type {
         case .delivery: takeDelivery(record, in: segment, reader)
@@ -96,7 +101,53 @@ struct LogRecovery: ~Copyable {
         case .outcome:
             guard let entries = OutcomeCoding.decode(payload) else { return }
             for entry in entries { take(entry) }
+        case .keep:
+            guard let list = KeepCoding.decode(payload) else { return }
+            listed[header.reference] = Set(list.sequences)
         case .probe: break
+        }
+    }
+
+    /// Takes a kept segment; after all others. Of its deliveries, plans and outcomes only those that its list names count.
+    mutating func takeKept(_ file: LogFile, _ scan: SegmentScan, _ reader: ByteReader) {
+        let list = listed[file.number] ?? []
+        report.segmentCount += 1
+        report.byteCount += file.byteCount
+        var segment = Segment(
+            number: file.number, incarnation: scan.identity?.incarnation ?? 0, fileBytes: file.byteCount,
+            newestUnixNanoseconds: 0, baseSequence: scan.start?.baseSequence ?? 0, lastSequence: 0)
+        segment.isKept = true
+        for record in scan.records {
+            if !record.header.isCopied { segment.lastSequence = record.header.sequence }
+            guard record.isPayloadIntact else { continue }
+            takeKept(record, of: list, in: file.number, reader)
+        }
+        for sequence in list.sorted() where listed[file.number]?.contains(sequence) == true {
+            guard deliveries[sequence] == nil else { continue }
+            report.damage.append(
+                Damage(
+                    kind: .segment, segment: file.number, offset: 0, length: Int(file.byteCount),
+                    missing: sequence...sequence))
+        }
+        kept.append(segment)
+    }
+
+    private mutating func takeKept(
+        _ record: ScannedRecord, of list: Set<UInt64>, in segment: UInt64, _ reader: ByteReader
+    ) {
+        let header = record.header
+        switch header.type {
+        case .delivery:
+            guard list.contains(header.sequence), deliveries[header.sequence] == nil else { return }
+            report.recordCount += 1
+            takeDelivery(record, in: segment, reader)
+            deliveries[header.sequence]?.isCarried = true
+        case .plan:
+            if list.contains(header.reference) { take(record, in: segment, reader) }
+        case .outcome:
+            let payload = reader.part(from: record.offset + header.headOffset, count: Int(header.headLength))
+            for entry in OutcomeCoding.decode(payload) ?? [] where list.contains(entry.sequence) { take(entry) }
+        case .keep, .probe: break
         }
     }
 
@@ -110,7 +161,8 @@ struct LogRecovery: ~Copyable {
                 location: RecordLocation(
                     segment: segment, offset: UInt32(record.offset), length: header.totalLength),
                 meta: reader.bytes(
-                    from: record.offset, count: JournalFormat.recordHeaderBytes + Int(header.metaLength)))
+                    from: record.offset, count: JournalFormat.recordHeaderBytes + Int(header.metaLength)),
+                isCarried: header.isCopied)
         }
         if !wasKnown, header.dedupeHash != .none, header.dedupeWindowSeconds > 0 { enterID(header) }
         settle(header.sequence)
@@ -146,6 +198,7 @@ struct LogRecovery: ~Copyable {
                 dedupe.mark(delivery.header.dedupeHash, sequence: sequence, state.finalState)
             }
             progress[sequence] = nil
+            for segment in listed.keys { listed[segment]?.remove(sequence) }
         } else if let delivery = deliveries[sequence] {
             dedupe.mark(delivery.header.dedupeHash, sequence: sequence, state.isFailing ? .failing : .pending)
         }
@@ -166,8 +219,9 @@ struct LogRecovery: ~Copyable {
             report.owed.append(owed)
             enter(delivery, owed, &table, &namespaces)
         }
-        for index in segments.indices where segments[index].number < lastCopySegment {
-            segments[index].holdsStateOfCopies = true
+        // Which of them hold something is not known; each finds out before it goes.
+        if hasCopies || !kept.isEmpty {
+            for index in segments.indices { segments[index].holdsStateOfCopies = true }
         }
         report.dedupeEntries = dedupe.count
         deliveries = [:]
@@ -184,7 +238,7 @@ struct LogRecovery: ~Copyable {
         table.insert(
             OwedTable.Entry(
                 sequence: owed.sequence, dedupeHash: hasID ? delivery.header.dedupeHash : .none,
-                location: delivery.location, namespace: namespace, isCopied: delivery.header.isCopied))
+                location: delivery.location, namespace: namespace, isCopied: delivery.isCarried))
         if let plan = owed.plan { _ = table.setPlan(owed.sequence, count: plan.count) }
         for action in owed.progress {
             if let outcome = action.outcome {
@@ -192,6 +246,10 @@ struct LogRecovery: ~Copyable {
             } else if action.attempts > 0 {
                 _ = table.apply(.failed, to: owed.sequence, planIndex: action.planIndex)
             }
+        }
+        if let index = kept.firstIndex(where: { $0.number == delivery.location.segment }) {
+            kept[index].owedCount += 1
+            kept[index].owedBytes += UInt64(length)
         }
         guard let index = segments.firstIndex(where: { $0.number == delivery.location.segment }) else { return }
         segments[index].owedCount += 1

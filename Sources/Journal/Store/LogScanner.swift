@@ -5,13 +5,12 @@
 
 /// One segment file of the directory.
 struct LogFile {
+    var name: String
     var number: UInt64
     var byteCount: UInt64
     var headerState: SegmentHeaderState
     var identity: SegmentIdentity?
     var start: SegmentStart?
-    /// A read failed.
-    var readError: DiskError?
     /// Holds, or may hold, records.
     var isStarted: Bool { start != nil || headerState == .damagedStart }
 }
@@ -21,6 +20,8 @@ struct LogScanner {
     private let checksum: Checksummer
     /// By number, oldest first.
     private(set) var files: [LogFile] = []
+    /// Segments that were carried forward as a whole, by number.
+    private(set) var kept: [LogFile] = []
     /// What preparations that were cut off left behind.
     private(set) var leftovers: [String] = []
 
@@ -36,7 +37,9 @@ struct LogScanner {
         entries.sort { $0.name < $1.name }
         for entry in entries {
             if let number = SegmentFileName.segmentNumber(entry.name) {
-                files.append(readHeader(number, entry.byteCount))
+                files.append(readHeader(number, entry))
+            } else if let number = SegmentFileName.keptNumber(entry.name) {
+                kept.append(readHeader(number, entry))
             } else if SegmentFileName.preparingNumber(entry.name) != nil {
                 leftovers.append(entry.name)
             }
@@ -45,23 +48,23 @@ struct LogScanner {
 
     /// The highest number of any file; 0 when there is none.
     var highestNumber: UInt64 {
-        let numbers = files.map(\.number) + leftovers.compactMap { SegmentFileName.preparingNumber($0) }
+        let numbers = (files + kept).map(\.number) + leftovers.compactMap { SegmentFileName.preparingNumber($0) }
         return numbers.max() ?? 0
     }
 
     /// Throws when a segment was written by a Grapnel that this one does not know.
     func checkVersions() throws(JournalError) {
-        for file in files {
+        for file in files + kept {
             if case .unknownVersion(let version) = file.headerState {
                 throw .unknownVersion(segment: file.number, version: version)
             }
         }
     }
 
-    private func readHeader(_ number: UInt64, _ byteCount: UInt64) -> LogFile {
-        var file = LogFile(number: number, byteCount: byteCount, headerState: .unreadable)
-        guard let bytes = read(number, count: min(Int(byteCount), JournalFormat.segmentHeaderBytes), &file.readError)
-        else { return file }
+    private func readHeader(_ number: UInt64, _ entry: DiskEntry) -> LogFile {
+        var file = LogFile(name: entry.name, number: number, byteCount: entry.byteCount, headerState: .unreadable)
+        let count = min(Int(entry.byteCount), JournalFormat.segmentHeaderBytes)
+        guard let bytes = read(file, count: count) else { return file }
         let scan = recoverHeader(bytes.reader, checksum: checksum)
         file.headerState = scan.headerState
         file.identity = scan.identity
@@ -69,24 +72,23 @@ struct LogScanner {
         return file
     }
 
-    private func read(_ number: UInt64, count: Int, _ readError: inout DiskError?) -> SegmentBytes? {
-        do throws(DiskError) {
-            return try SegmentBytes(disk: disk, number: number, byteCount: count)
-        } catch {
-            readError = error
-            return nil
-        }
+    /// nil when the disk cannot read it: then it is as good as damaged.
+    private func read(_ file: LogFile, count: Int) -> SegmentBytes? {
+        try? SegmentBytes(disk: disk, name: file.name, byteCount: count)
     }
 
     /// Judges the segment at `index` of `files`. The bytes live during the call.
     func judge(_ index: Int, _ body: (SegmentVerdict, ByteReader) -> Void) {
-        var file = files[index]
-        let bytes = read(file.number, count: Int(file.byteCount), &file.readError)
-        guard let bytes else {
-            body(judge(recoverSegment(.empty, checksum: checksum), index), .empty)
+        scan(files[index]) { scan, reader in body(judge(scan, index), reader) }
+    }
+
+    /// Scans a file, without a judgement: of a kept segment its list decides. The bytes live during the call.
+    func scan(_ file: LogFile, _ body: (SegmentScan, ByteReader) -> Void) {
+        guard let bytes = read(file, count: Int(file.byteCount)) else {
+            body(recoverSegment(.empty, checksum: checksum), .empty)
             return
         }
-        body(judge(recoverSegment(bytes.reader, checksum: checksum), index), bytes.reader)
+        body(recoverSegment(bytes.reader, checksum: checksum), bytes.reader)
     }
 
     private func judge(_ scan: SegmentScan, _ index: Int) -> SegmentVerdict {
@@ -113,8 +115,8 @@ struct LogScanner {
     private let base: UnsafeMutableRawPointer
     private let count: Int
 
-    init(disk: any Disk, number: UInt64, byteCount: Int) throws(DiskError) {
-        let file = try disk.open(SegmentFileName.segment(number), writable: false)
+    init(disk: any Disk, name: String, byteCount: Int) throws(DiskError) {
+        let file = try disk.open(name, writable: false)
         defer { disk.close(file) }
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 16), alignment: 4096)
         do throws(DiskError) {

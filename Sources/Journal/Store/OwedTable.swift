@@ -124,6 +124,13 @@
         return settle(place)
     }
 
+    /// The segment is kept: plans and outcomes of what is owed in it may go before it.
+    mutating func markCopied(in segment: UInt64) {
+        for place in 0..<capacity where unsafe places[place].sequence != 0 {
+            if unsafe places[place].location.segment == segment { unsafe places[place].isCopied = true }
+        }
+    }
+
     /// Calls `body` for each entry, in no order.
     func forEach(_ body: (Entry) -> Void) {
         for place in 0..<capacity where unsafe places[place].sequence != 0 { unsafe body(places[place]) }

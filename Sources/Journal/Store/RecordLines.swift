@@ -26,6 +26,7 @@ struct RecordLines {
         case .delivery: words += delivery(record)
         case .plan: words += plan(record)
         case .outcome: words += outcomes(record)
+        case .keep: words.append("of segment \(header.reference): \(KeepCoding.decode(payload(record))?.sequences.count ?? 0) owed")
         case .probe: words.append("durable through #\(header.durableMark)")
         }
         return words.joined(separator: " ")

@@ -37,8 +37,11 @@ final class SegmentDirectory: Sendable {
     }
 
     /// A segment that was to go stays.
-    func restoreOldest(_ segment: Known) {
-        state.withLock { $0.segments.insert(segment, at: 0) }
+    func restore(_ segment: Known) {
+        state.withLock { state in
+            let index = state.segments.firstIndex { $0.number > segment.number } ?? state.segments.count
+            state.segments.insert(segment, at: index)
+        }
     }
 
     func remove(_ number: UInt64) {

@@ -7,6 +7,7 @@
 //   recycle   rename K.segment to N.preparing; fsync of the directory; only then the new identity over the old one (a
 //             new incarnation, and an empty start); fsync; rename to N.segment; fsync of the directory
 //   remove    unlink K.segment; fsync of the directory
+//   keep      rename K.segment to K.kept; fsync of the directory
 //
 // Recycling needs both directory syncs. Were the old name still there after a power cut while its successors had been
 // dropped already, old deliveries would come back without the outcomes that settled them. With one job at a time,
@@ -26,8 +27,9 @@ struct PreparedSegment: Sendable {
 struct PreparationJob: Sendable {
     enum Kind: Sendable {
         case create(number: UInt64, bytes: UInt64)
-        case recycle(from: UInt64, number: UInt64, bytes: UInt64)
-        case remove(number: UInt64)
+        case recycle(_ name: String, number: UInt64, bytes: UInt64)
+        case remove(_ name: String)
+        case keep(number: UInt64)
     }
 
     var kind: Kind
@@ -36,8 +38,9 @@ struct PreparationJob: Sendable {
 }
 
 enum PreparationResult: Sendable {
-    case prepared(PreparedSegment, recycled: UInt64?)
-    case removed(UInt64)
+    case prepared(PreparedSegment, isRecycled: Bool)
+    case removed(String)
+    case kept(UInt64)
     /// `lostSource`: the segment to recycle or remove is not there any more all the same.
     case failed(PreparationJob, DiskError, lostSource: Bool)
 }
@@ -55,35 +58,43 @@ struct SegmentPreparation {
         switch job.kind {
         case .create(let number, let bytes):
             do throws(DiskError) {
-                return .prepared(try create(number, bytes, job), recycled: nil)
+                return .prepared(try create(number, bytes, job), isRecycled: false)
             } catch {
                 discard(number)
                 return .failed(job, error, lostSource: false)
             }
         case .recycle(let source, let number, let bytes):
             do throws(DiskError) {
-                try disk.rename(SegmentFileName.segment(source), to: SegmentFileName.preparing(number))
+                try disk.rename(source, to: SegmentFileName.preparing(number))
             } catch {
                 return .failed(job, error, lostSource: false)
             }
             do throws(DiskError) {
                 try disk.syncDirectory()
-                return .prepared(try recycle(number, bytes, job), recycled: source)
+                return .prepared(try recycle(number, bytes, job), isRecycled: true)
             } catch {
                 discard(number)
                 return .failed(job, error, lostSource: true)
             }
-        case .remove(let number):
+        case .remove(let name):
             do throws(DiskError) {
-                try disk.remove(SegmentFileName.segment(number))
+                try disk.remove(name)
             } catch {
                 return .failed(job, error, lostSource: error.code == ENOENT)
             }
             do throws(DiskError) {
                 try disk.syncDirectory()
-                return .removed(number)
+                return .removed(name)
             } catch {
                 return .failed(job, error, lostSource: true)
+            }
+        case .keep(let number):
+            do throws(DiskError) {
+                try disk.rename(SegmentFileName.segment(number), to: SegmentFileName.kept(number))
+                try disk.syncDirectory()
+                return .kept(number)
+            } catch {
+                return .failed(job, error, lostSource: false)
             }
         }
     }

@@ -166,7 +166,7 @@ extension WriterCore {
     }
 
     /// Adds a record whose payload lies in the arena, behind its header.
-    private mutating func appendPayload(
+    mutating func appendPayload(
         _ type: RecordType, reference: UInt64, byteCount: Int, time: UInt64, encode: (ByteWriter) -> Void
     ) {
         var header = RecordHeader()

@@ -170,6 +170,10 @@ extension WriterCore {
             writtenThrough = record.sequence
             current!.segment.lastSequence = record.sequence
             if record.type != .probe { lastWorthMarking = record.sequence }
+            // Segments that were kept outlive this one: their plans and outcomes must not go with it.
+            if !kept.isEmpty, record.type == .plan || record.type == .outcome {
+                current!.segment.holdsStateOfCopies = true
+            }
             metrics.counter(of: record.type).increment()
             if record.type == .delivery { enterDelivery(record, at: location) }
         }

@@ -1,12 +1,8 @@
-// The next segment, retention, and copying forward.
+// The next segment, and retention.
 //
-// The next segment is asked for as soon as one begins: out of nothing while the log has room, else out of the oldest
-// one, if nothing is owed in it. Segments go strictly oldest first. So the plan and the outcomes of a delivery, which
-// are never older than the delivery, are never gone before it.
-//
-// When the oldest segment holds only few owed records, they are copied forward under their sequences, flagged as copies,
-// and the segment can go. A copied delivery is now younger than its plan and outcomes: every segment between may hold
-// some (`holdsStateOfCopies`), and before such a segment goes, they are copied forward as well.
+// The next segment is asked for as soon as one begins: out of nothing while the log has room, else out of one that
+// nothing needs. Segments go strictly oldest first: so the plan and the outcomes of a delivery, which are never older than
+// the delivery, are never gone before it. What is owed is carried out of the way (`WriterCore+Forward.swift`).
 
 import Glibc
 import Metrics
@@ -87,28 +83,36 @@ extension WriterCore {
         case .none, .blocked, .failed: break
         }
         while !preparer.isBusy {
-            let oldest = segments.first
-            let mayDrop = oldest.map { $0.owedCount == 0 && !$0.holdsStateOfCopies } ?? false
-            if bytesUsed + bytes <= options.maxBytes, !(isDiskFull && mayDrop) {
+            let free = freeSegment
+            if bytesUsed + bytes <= options.maxBytes, !(isDiskFull && free != nil) {
                 bytesUsed += bytes
                 prepare(.create(number: takeNumber(), bytes: bytes), now: now)
                 return
             }
-            guard let oldest, mayDrop else {
+            guard let free else {
                 next = .blocked
                 return
             }
             // More than one must go when the limit was lowered.
-            if oldest.fileBytes >= bytes, oldest.fileBytes <= options.segmentBytes, bytesUsed <= options.maxBytes {
-                drop(oldest)
-                prepare(.recycle(from: oldest.number, number: takeNumber(), bytes: oldest.fileBytes), now: now)
+            if free.fileBytes >= bytes, free.fileBytes <= options.segmentBytes, bytesUsed <= options.maxBytes {
+                drop(free)
+                prepare(.recycle(free.fileName, number: takeNumber(), bytes: free.fileBytes), now: now)
                 return
             }
             // Not a whole segment (the first, or one cut at a start): it goes, and the question is asked again.
             next = .none
-            removeOldest(now: now)
+            remove(free, now: now)
             if case .failed = next { return }
         }
+    }
+
+    /// A segment that nothing needs: a kept one in which nothing is owed any more, or else the oldest.
+    private var freeSegment: Segment? {
+        // The outcomes that freed a kept one must be durable: its list still names their deliveries.
+        let isSettled = group.housekeepingCount == 0 && (options.durability == .none || durableThrough == writtenThrough)
+        if isSettled, let segment = kept.first(where: { $0.owedCount == 0 }) { return segment }
+        guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies else { return nil }
+        return oldest
     }
 
     private mutating func prepare(_ kind: PreparationJob.Kind, now: UInt64) {
@@ -117,18 +121,22 @@ extension WriterCore {
         pollPreparer()
     }
 
-    /// Removes the oldest segment, in which nothing may be owed; the preparer must be free.
-    mutating func removeOldest(now: UInt64) {
-        let oldest = segments[0]
-        drop(oldest)
-        start(.remove(number: oldest.number), now: now)
+    /// Removes a segment that nothing needs; the preparer must be free.
+    mutating func remove(_ segment: Segment, now: UInt64) {
+        drop(segment)
+        start(.remove(segment.fileName), now: now)
         pollPreparer()
     }
 
-    private mutating func drop(_ oldest: Segment) {
-        segments.removeFirst()
-        directory.remove(oldest.number)
-        dropping = oldest
+    private mutating func drop(_ segment: Segment) {
+        if segment.isKept {
+            kept.removeAll { $0.number == segment.number }
+        } else {
+            precondition(segments.first?.number == segment.number, "segments go oldest first")
+            segments.removeFirst()
+        }
+        directory.remove(segment.number)
+        dropping = segment
     }
 
     private mutating func takeNumber() -> UInt64 {
@@ -136,7 +144,7 @@ extension WriterCore {
         return nextSegmentNumber
     }
 
-    private func start(_ kind: PreparationJob.Kind, now: UInt64) {
+    func start(_ kind: PreparationJob.Kind, now: UInt64) {
         preparer.start(PreparationJob(kind: kind, dedupeKey: dedupeKey, nowUnixNanoseconds: now))
     }
 
@@ -147,19 +155,19 @@ extension WriterCore {
 
     mutating func finish(_ result: PreparationResult) {
         switch result {
-        case .prepared(let prepared, let recycled):
+        case .prepared(let prepared, let isRecycled):
             next = .ready(prepared)
-            if recycled != nil {
+            if isRecycled {
                 dropping = nil
                 metrics.segmentsRecycled.increment()
             } else {
                 metrics.segmentsCreated.increment()
             }
-        case .removed(let number):
+        case .removed(let name):
             metrics.segmentsRemoved.increment()
-            forgetFile(number)
-        case .failed(let job, let error, let lostSource):
-            finishFailed(job, error, lostSource)
+            forgetFile(name)
+        case .kept(let number): enterKept(number)
+        case .failed(let job, let error, let lostSource): finishFailed(job, error, lostSource)
         }
     }
 
@@ -168,152 +176,67 @@ extension WriterCore {
         case .create(_, let bytes):
             bytesUsed -= bytes
             next = .failed(JournalError(error))
-        case .recycle(let source, _, _):
-            if lostSource { forgetFile(source) } else { undrop() }
+        case .recycle(let name, _, _):
+            if lostSource { forgetFile(name) } else { undrop() }
             next = .failed(JournalError(error))
-        case .remove(let number):
+        case .remove(let name):
             if lostSource {
-                forgetFile(number)
+                forgetFile(name)
             } else {
                 undrop()
                 // Not asked again before the next tick.
                 if case .none = next { next = .failed(JournalError(error)) }
             }
+        case .keep:
+            // It stays the oldest; whether its file's new name is durable or not, it is read as it should be.
+            next = .failed(JournalError(error))
         }
     }
 
     /// The file of a dropped or discarded segment is gone.
-    private mutating func forgetFile(_ number: UInt64) {
-        if let segment = dropping, segment.number == number {
+    private mutating func forgetFile(_ name: String) {
+        if let segment = dropping, segment.fileName == name {
             bytesUsed -= segment.fileBytes
             dropping = nil
         }
-        if let index = discarded.firstIndex(where: { $0.number == number }) {
+        if let index = discarded.firstIndex(where: { SegmentFileName.segment($0.number) == name }) {
             bytesUsed -= discarded.remove(at: index).fileBytes
         }
     }
 
-    /// The oldest segment could not be touched: it is what it was.
+    /// The segment could not be touched: it is what it was.
     private mutating func undrop() {
         guard let segment = dropping else { return }
         dropping = nil
-        segments.insert(segment, at: 0)
-        directory.restoreOldest(
+        if segment.isKept { kept.append(segment) } else { segments.insert(segment, at: 0) }
+        directory.restore(
             SegmentDirectory.Known(
                 number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
     }
 
-    // MARK: Retention by age, discarded files, copying forward
+    // MARK: Retention by age
 
-    /// One step a call; called once a second.
+    /// One step a call; called once a second. Discarded files first, then what blocks the log, then what is old.
     mutating func retain(now: UInt64) {
         guard !preparer.isBusy else { return }
+        uncopyableSegment = nil
         if let file = discarded.first {
-            start(.remove(number: file.number), now: now)
+            start(.remove(SegmentFileName.segment(file.number)), now: now)
             pollPreparer()
+            return
+        }
+        if case .blocked = next {
+            unblock(now: now)
             return
         }
         guard let oldest = segments.first else { return }
         let age = now > oldest.newestUnixNanoseconds ? now - oldest.newestUnixNanoseconds : 0
-        let isOld = age / 1_000_000_000 > options.maxAgeSeconds
-        var isBlocked = false
-        if case .blocked = next { isBlocked = true }
-        guard isOld || isBlocked else { return }
-        uncopyableSegment = nil
-        if isBlocked {
-            unblock(now: now)
-            return
-        }
         // A segment that is only old waits for its deliveries.
-        guard oldest.owedCount == 0 else { return }
+        guard age / 1_000_000_000 > options.maxAgeSeconds, oldest.owedCount == 0 else { return }
         if oldest.holdsStateOfCopies {
-            guard group.count == 0, copyForward(now: now), !preparer.isBusy else { return }
+            guard group.count == 0, copyForward(oldest, now: now), !preparer.isBusy else { return }
         }
-        removeOldest(now: now)
-    }
-
-    /// Has the next segment made out of the oldest, after copying what is still needed of it.
-    mutating func unblock(now: UInt64) {
-        guard !preparer.isBusy, group.count == 0, let oldest = segments.first, uncopyableSegment != oldest.number
-        else { return }
-        if oldest.owedCount > 0 || oldest.holdsStateOfCopies {
-            guard copyForward(now: now) else {
-                uncopyableSegment = oldest.number
-                return
-            }
-        }
-        requestNext(now: now)
-    }
-
-    /// Copies what is still needed of the oldest segment into the current one. True when nothing needed is left in it.
-    /// The group must be empty.
-    private mutating func copyForward(now: UInt64) -> Bool {
-        guard let oldest = segments.first, let active = current else { return false }
-        // Few: an eighth of a segment; else it would be copying for copying's sake.
-        let limit = min(Int(oldest.fileBytes / 8), active.remaining)
-        guard oldest.owedBytes <= UInt64(limit) else { return false }
-        guard let source = try? SegmentBytes(disk: disk, number: oldest.number, byteCount: Int(oldest.fileBytes)) else {
-            return false
-        }
-        guard collectCopies(source, oldest, limit: limit) else {
-            group.removeAll()
-            return false
-        }
-        if group.count > 0 {
-            // Not by `commit`: the deliveries of the last one are still to be fetched.
-            do throws(JournalError) {
-                try write(now: now)
-            } catch {
-                return false
-            }
-            group.removeAll()
-            if options.durability == .async, let active = current {
-                do throws(DiskError) {
-                    try sync(active.file)
-                    durableThrough = writtenThrough
-                } catch {
-                    seal(JournalError(error))
-                    return false
-                }
-            }
-        }
-        for index in segments.indices { segments[index].holdsStateOfCopies = true }
-        guard segments[0].owedCount == 0 else { return false }
-        segments[0].holdsStateOfCopies = false
-        return true
-    }
-
-    /// Puts copies of what is needed into the group; false when that is too much, or something needed is damaged.
-    private mutating func collectCopies(_ source: borrowing SegmentBytes, _ oldest: Segment, limit: Int) -> Bool {
-        let reader = source.reader
-        var cursor = SegmentCursor(incarnation: oldest.incarnation, checksum: checksum)
-        var copiedDeliveries = 0
-        while let record = cursor.next(reader) {
-            guard group.byteCount <= limit else { return false }
-            let header = record.header
-            guard header.isCopied || header.sequence <= oldest.lastSequence else { break }
-            let bytes = reader.part(from: record.offset, count: Int(header.totalLength))
-            switch header.type {
-            case .delivery:
-                guard let entry = owed[header.sequence], entry.location.segment == oldest.number,
-                    entry.location.offset == UInt32(record.offset)
-                else { continue }
-                guard record.isPayloadIntact else { return false }
-                appendCopy(bytes, header: header)
-                copiedDeliveries += 1
-            case .plan:
-                guard owed.contains(header.reference), record.isPayloadIntact else { continue }
-                appendCopy(bytes, header: header)
-            case .outcome:
-                guard record.isPayloadIntact,
-                    let entries = OutcomeCoding.decode(
-                        reader.part(from: record.offset + header.headOffset, count: Int(header.headLength))),
-                    entries.contains(where: { owed.contains($0.sequence) })
-                else { continue }
-                appendCopy(bytes, header: header)
-            case .probe: continue
-            }
-        }
-        return copiedDeliveries == oldest.owedCount && group.byteCount <= limit
+        guard let oldest = segments.first, !oldest.holdsStateOfCopies else { return }
+        remove(oldest, now: now)
     }
 }

@@ -3,7 +3,8 @@
 //   WriterCore.swift             state, segments, bookkeeping of what is owed
 //   WriterCore+Append.swift      building the group
 //   WriterCore+Commit.swift      writing and syncing it, sealing
-//   WriterCore+Segments.swift    the next segment, retention, copying forward
+//   WriterCore+Segments.swift    the next segment, retention
+//   WriterCore+Forward.swift     carrying forward what is owed in the oldest segment
 //   WriterCore+Tick.swift        what happens once a second: healing, asynchronous sync, housekeeping
 //
 // It lives behind one pointer in `JournalWriter`, so that the hot way touches no class property.
@@ -23,8 +24,13 @@ struct Segment {
     var lastSequence: UInt64
     var owedCount = 0
     var owedBytes: UInt64 = 0
-    /// May hold plans or outcomes of owed deliveries that were copied into a later segment.
+    /// May hold keep records, or plans or outcomes of owed deliveries that were carried forward: these must be copied before
+    /// it goes.
     var holdsStateOfCopies = false
+    /// Carried forward as a whole: only what its keep record lists counts.
+    var isKept = false
+
+    var fileName: String { isKept ? SegmentFileName.kept(number) : SegmentFileName.segment(number) }
 }
 
 /// The segment being written.
@@ -71,6 +77,8 @@ enum NextSegment {
 
     /// Complete segments, oldest first.
     var segments: [Segment]
+    /// Segments that were carried forward as a whole, in the order in which that happened.
+    var kept: [Segment]
     /// nil while sealed.
     var current: ActiveSegment?
     var next: NextSegment = .none
@@ -103,7 +111,7 @@ enum NextSegment {
     init(
         options: JournalOptions, disk: any Disk, checksum: Checksummer, metrics: JournalMetrics,
         directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, nextSequence: UInt64,
-        lastSequence: UInt64, segments: [Segment], nextSegmentNumber: UInt64, dedupe: consuming DedupeIndex,
+        lastSequence: UInt64, segments: [Segment], kept: [Segment], nextSegmentNumber: UInt64, dedupe: consuming DedupeIndex,
         owed: consuming OwedTable, namespaces: consuming NamespaceTable
     ) {
         self.options = options
@@ -119,8 +127,9 @@ enum NextSegment {
         markedThrough = lastSequence
         lastWorthMarking = lastSequence
         self.segments = segments
+        self.kept = kept
         self.nextSegmentNumber = nextSegmentNumber
-        bytesUsed = segments.reduce(0) { $0 + $1.fileBytes }
+        bytesUsed = (segments + kept).reduce(0) { $0 + $1.fileBytes }
         self.dedupe = dedupe
         self.owed = owed
         self.namespaces = namespaces
@@ -148,6 +157,11 @@ enum NextSegment {
         if current?.segment.number == number {
             current!.segment.owedCount += count
             current!.segment.owedBytes = UInt64(Int64(current!.segment.owedBytes) + bytes)
+            return
+        }
+        if let index = kept.firstIndex(where: { $0.number == number }) {
+            kept[index].owedCount += count
+            kept[index].owedBytes = UInt64(Int64(kept[index].owedBytes) + bytes)
             return
         }
         guard let index = segmentIndex(number) else { return }
