@@ -117,11 +117,12 @@ def formatting(options):
 def swift_tests(options):
     os.makedirs(os.path.join(ROOT, ".build"), exist_ok=True)
     log = os.path.join(ROOT, ".build", "swift-test.log")
+    # The test library writes a report of its own; depending on the version, its name has a suffix.
     report = os.path.join(ROOT, ".build", "swift-test.xml")
-    # The test library writes a report of its own beside the one that is asked for.
-    counted = report.replace(".xml", "-swift-testing.xml")
-    if os.path.exists(counted):
-        os.remove(counted)
+    reports = [report, report.replace(".xml", "-swift-testing.xml")]
+    for path in reports:
+        if os.path.exists(path):
+            os.remove(path)
     if run(["swift", "build", "--build-tests", "-j", str(options.jobs)], 2400, log) != 0:
         show_end(log, 40, r"error:|warning:|fatal")
         return Tally(failed=1)
@@ -134,8 +135,8 @@ def swift_tests(options):
     status = run(["swift", "test", "--skip-build", "--disable-xctest", "--xunit-output", report],
                  7200 if options.long else 1500, log, env)
     tally = Tally()
-    if os.path.exists(counted):
-        for suite in xml.etree.ElementTree.parse(counted).getroot().iter("testsuite"):
+    for path in filter(os.path.exists, reports):
+        for suite in xml.etree.ElementTree.parse(path).getroot().iter("testsuite"):
             for case in suite.iter("testcase"):
                 skipped = case.find("skipped")
                 if skipped is not None:

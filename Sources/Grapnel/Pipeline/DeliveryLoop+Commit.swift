@@ -68,7 +68,7 @@ extension DeliveryLoop where P: ~Copyable {
             }
             var reason: UInt8 = 0
             let append = append(of: index, reason: &reason)
-            unsafe turn.pending[index].verdict.take(desk.writer.append(append), of: append, ignoredReason: reason)
+            unsafe turn.pending[index].verdict.take(desk.append(append), of: append, ignoredReason: reason)
         }
         let isDurable = desk.commit(nowUnixNanoseconds: nowUnixNanoseconds)
         let now = cl_now_monotonic()

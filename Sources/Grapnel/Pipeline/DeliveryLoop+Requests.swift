@@ -23,7 +23,9 @@ extension DeliveryLoop where P: ~Copyable {
         let slot = Int(event.slot)
         switch connections[slot].phase {
         case .free: break
-        case .idle: receiveFresh(slot, event)
+        case .idle:
+            // Behind unparsed bytes: their order must stay.
+            if connections[slot].stash != nil { receiveIntoStash(slot, event) } else { receiveFresh(slot, event) }
         case .head, .body: receiveIntoBlock(slot, event)
         case .awaitingMemory, .waiting: receiveIntoStash(slot, event)
         case .discarding, .lingering: receiveAndDrop(slot, event)
@@ -90,8 +92,14 @@ extension DeliveryLoop where P: ~Copyable {
 
     /// A keeper with buffers of its own received them: copied into the block; what does not fit is stashed.
     private mutating func takeForeignBytes(_ slot: Int, _ received: Received) {
+        unsafe takeForeignBytes(slot, UnsafeRawBufferPointer(start: received.base, count: received.count))
+        poller.release(received.lease)
+    }
+
+    private mutating func takeForeignBytes(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
         var offset = 0
-        while offset < received.count, connections.isOpen(slot),
+        while offset < bytes.count, connections.isOpen(slot),
             connections[slot].phase == .head || connections[slot].phase == .body
         {
             guard let block = connections[slot].block else { break }
@@ -99,16 +107,39 @@ extension DeliveryLoop where P: ~Copyable {
             let end =
                 connections[slot].phase == .body && !connections[slot].isChunked
                 ? connections[slot].needed : block.capacity
-            let part = min(end - filled, received.count - offset)
-            unsafe (block.base + filled).copyMemory(from: received.base + offset, byteCount: part)
+            let part = min(end - filled, bytes.count - offset)
+            unsafe (block.base + filled).copyMemory(from: base + offset, byteCount: part)
             connections[slot].filled += part
             offset += part
             advance(slot)
         }
-        if offset < received.count, connections.isOpen(slot) {
-            unsafe stash(slot, UnsafeRawBufferPointer(start: received.base + offset, count: received.count - offset))
+        guard connections.isOpen(slot) else { return }
+        let isDiscarding = connections[slot].phase == .discarding
+        if isDiscarding {
+            // The head that these bytes completed is refused: what follows it is its body.
+            let used = min(bytes.count - offset, connections[slot].needed)
+            connections[slot].needed -= used
+            connections[slot].filled += used
+            offset += used
         }
-        poller.release(received.lease)
+        if offset < bytes.count {
+            unsafe stash(slot, UnsafeRawBufferPointer(start: base + offset, count: bytes.count - offset))
+        }
+        if isDiscarding, connections.isOpen(slot), connections[slot].needed == 0 {
+            answer(slot, status: connections[slot].pendingStatus, keepsAlive: true)
+        }
+    }
+
+    /// What came while a request waited for memory: it goes on behind what is in the block.
+    private mutating func takeStashedBody(_ slot: Int) {
+        guard connections.isOpen(slot), connections[slot].phase == .body, let stashed = connections[slot].stash else {
+            return
+        }
+        let count = connections[slot].stashed
+        connections[slot].stash = nil
+        connections[slot].stashed = 0
+        unsafe takeForeignBytes(slot, UnsafeRawBufferPointer(start: stashed.base, count: count))
+        slab.giveBack(stashed)
     }
 
     /// Bytes behind a request in flight: at most one block of them, then reading stops.
@@ -431,6 +462,7 @@ extension DeliveryLoop where P: ~Copyable {
                 unsafe beginBody(
                     slot, UnsafeMutableRawBufferPointer(start: block.base, count: connections[slot].filled),
                     capacity: wanted)
+                takeStashedBody(slot)
             }
             served += 1
         }

@@ -87,9 +87,17 @@ final class JournalDesk: @unchecked Sendable {
     /// Journal state as other threads may see it.
     let isAcceptingFlag = Atomic<Bool>(true)
     private let refusal = Mutex<JournalError?>(nil)
+    /// When a delivery last found no room; 0 never.
+    private let fullAt = Atomic<UInt64>(0)
+    /// One line per change of state: nil when the journal accepts again.
+    private let report: @Sendable (JournalError?) -> Void
     let durableSequence = Atomic<UInt64>(0)
 
-    init(writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel) {
+    init(
+        writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel,
+        report: @escaping @Sendable (JournalError?) -> Void
+    ) {
+        self.report = report
         self.writer = writer
         self.mailbox = mailbox
         self.hints = hints
@@ -97,17 +105,39 @@ final class JournalDesk: @unchecked Sendable {
 
     var isAccepting: Bool { writer.isAccepting }
 
-    /// Makes the journal's state known to other threads when it changed.
+    /// How long a delivery that found no room keeps the server unready, though smaller ones may still fit.
+    private static let fullNanoseconds: UInt64 = 3_000_000_000
+
+    /// Adds a delivery to the group; see `JournalWriter.append`.
+    func append(_ delivery: borrowing DeliveryAppend) -> AppendResult {
+        let result = writer.append(delivery)
+        if case .refused(let reason) = result, reason == .full { noteFull() }
+        return result
+    }
+
+    private func noteFull() {
+        let now = cl_now_monotonic()
+        if now &- fullAt.load(ordering: .relaxed) > Self.fullNanoseconds {
+            let problem = writer.roomProblem
+            refusal.withLock { $0 = problem }
+            report(problem)
+        }
+        fullAt.store(now, ordering: .releasing)
+    }
+
+    /// Makes the journal's state known to other threads, and to the log, when it changed.
     private func publishState() {
         let reason = writer.refusalReason
         guard (reason == nil) != isAcceptingFlag.load(ordering: .relaxed) else { return }
-        refusal.withLock { $0 = reason }
+        if let reason { refusal.withLock { $0 = reason } }
         isAcceptingFlag.store(reason == nil, ordering: .releasing)
+        report(reason)
     }
 
-    /// Why nothing is acknowledged now, or nil. From any thread.
+    /// Why deliveries are not acknowledged now, or nil. From any thread.
     var currentRefusal: JournalError? {
-        isAcceptingFlag.load(ordering: .acquiring) ? nil : refusal.withLock { $0 }
+        let isFull = cl_now_monotonic() &- fullAt.load(ordering: .acquiring) <= Self.fullNanoseconds
+        return isAcceptingFlag.load(ordering: .acquiring) && !isFull ? nil : refusal.withLock { $0 }
     }
 
     /// Takes plans and outcomes into the group under way.

@@ -118,7 +118,7 @@ final class JournalThread: Sendable {
                 isAnyLeft = true
                 var verdict = Verdict()
                 verdict.take(
-                    desk.writer.append(request.append), of: request.append, ignoredReason: request.ignoredReason)
+                    desk.append(request.append), of: request.append, ignoredReason: request.ignoredReason)
                 group.append((index, LaneVerdict(slot: request.slot, generation: request.generation, verdict: verdict)))
             }
         }

@@ -58,14 +58,22 @@ final class Pipeline: Sendable {
         }
         let mailbox = HousekeepingMailbox()
         let hints = HintChannel(capacity: 1 << 16) { _ = cl_eventfd_signal(wakeup) }
-        let desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints)
+        let dataDirectory = settings.dataDirectory
+        let desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints) { problem in
+            if let problem {
+                logger.error(
+                    "the journal takes no deliveries: they are answered 503",
+                    metadata: ["reason": "\(problem.message(dataDirectory: dataDirectory))"])
+            } else {
+                logger.info("the journal takes deliveries again")
+            }
+        }
         self.desk = desk
         guard let thread = JournalThread(desk: desk) else {
             throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
         }
         journalThread = thread
         let accepting = desk
-        let dataDirectory = settings.dataDirectory
         journalRefusal = { accepting.currentRefusal?.message(dataDirectory: dataDirectory) }
 
         catalog = ManifestCatalog(options: settings.catalogOptions)

@@ -86,6 +86,8 @@
     /// False: a delivery would be refused, whichever it is.
     public var isAccepting: Bool { refusalReason == nil }
     public var refusalReason: JournalError? { unsafe core.pointee.refusalReason }
+    /// Why a delivery that was refused as `full` found no room.
+    public var roomProblem: JournalError { unsafe core.pointee.roomProblem }
 
     /// Of the second before the last `tick`; 0 when there was no sync.
     public var medianSyncNanosecondsOfLastSecond: UInt64 { unsafe core.pointee.medianSyncNanoseconds }

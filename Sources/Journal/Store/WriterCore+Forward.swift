@@ -16,10 +16,14 @@ import Metrics
 extension WriterCore {
     /// Makes way for the next segment. Not while the group holds anything.
     mutating func unblock(now: UInt64) {
-        while !preparer.isBusy, group.count == 0, sealReason == nil {
-            guard case .blocked = next else { return }
-            // A segment that was kept and is nearly done with gives more than one that is not.
-            if let segment = kept.first(where: { isSparse($0) && uncopyableSegment != $0.number }) {
+        // Each round copies or keeps one segment, so more rounds than segments would lead nowhere.
+        for _ in 0...segments.count + kept.count {
+            guard !preparer.isBusy, group.count == 0, sealReason == nil, case .blocked = next else { return }
+            if kept.contains(where: { $0.owedCount == 0 }) {
+                // It waits only for the outcomes that freed it to be durable.
+                guard syncForward() else { return }
+            } else if let segment = kept.first(where: { isSparse($0) && uncopyableSegment != $0.number }) {
+                // A segment that was kept and is nearly done with gives more than one that is not.
                 guard copyForward(segment, now: now) else {
                     uncopyableSegment = segment.number
                     return
@@ -89,7 +93,14 @@ extension WriterCore {
         }
         group.removeAll()
         current?.segment.holdsStateOfCopies = true
-        guard options.durability == .async, let active = current else { return true }
+        return syncForward()
+    }
+
+    /// Syncs what is written, in asynchronous mode; in the others there is nothing to sync.
+    private mutating func syncForward() -> Bool {
+        guard options.durability == .async, let active = current else {
+            return true
+        }
         do throws(DiskError) {
             try sync(active.file)
             durableThrough = writtenThrough

@@ -218,6 +218,11 @@ enum NextSegment {
         if let sealReason { return sealReason }
         guard let current else { return .closed }
         if isNextAvailable || current.remaining >= min(Self.usefulBytes, Int(options.segmentBytes / 4)) { return nil }
+        return roomProblem
+    }
+
+    /// Why there is no next segment.
+    var roomProblem: JournalError {
         if case .failed(let error) = next { return error }
         return .full
     }
