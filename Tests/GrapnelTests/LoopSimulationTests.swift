@@ -44,7 +44,9 @@ struct LoopSimulationTests {
         let disk = SimulatedDisk(seed: seed)
         let (writer, _) = try JournalWriter.open(
             options: Self.options(), disk: disk, checksum: Self.checksum, now: 1_000_000_000)
-        let desk = JournalDesk(writer: writer, mailbox: HousekeepingMailbox(), hints: HintChannel(capacity: 64) {}) { _ in }
+        let desk = JournalDesk(writer: writer, mailbox: HousekeepingMailbox(), hints: HintChannel(capacity: 64) {}) {
+            _ in
+        }
         let table = Self.table()
         let control = try #require(LoopControl(index: 0, table: table))
         let thread = try #require(JournalThread(desk: desk))

@@ -107,10 +107,12 @@ struct InspectionTests {
         #expect(RecordLines.escaped("a\u{1B}[2J\n\"\\ü\u{202E}") == "a\\u{1b}[2J\\u{a}\\\"\\\\ü\\u{202e}")
     }
 
-    @Test("times are the calendar's", arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-        (1_709_251_199_999, "2024-02-29T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-    ])
+    @Test(
+        "times are the calendar's",
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199_999, "2024-02-29T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ])
     func times(_ milliseconds: UInt64, _ text: String) {
         #expect(UnixTime.text(milliseconds * 1_000_000) == text)
     }
@@ -138,7 +140,8 @@ final class SharedReading: Disk {
     func reserve(_ file: DiskFile, byteCount: UInt64) throws(DiskError) {
         throw DiskError(code: 30, operation: .reserve)
     }
-    func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
+    func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
+    {
         try disk.read(file, at: offset, into: buffer)
     }
     func syncData(_ file: DiskFile) throws(DiskError) { throw DiskError(code: 30, operation: .sync) }

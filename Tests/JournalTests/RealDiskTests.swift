@@ -34,8 +34,10 @@ final class TemporaryDirectory {
 }
 
 private func open(_ path: String, _ options: JournalOptions? = nil) throws -> (JournalWriter, RecoveryReport) {
-    var options = options ?? JournalOptions(
-        maxBytes: 8 << 20, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10, recordBytesMax: 256 << 10)
+    var options =
+        options
+        ?? JournalOptions(
+            maxBytes: 8 << 20, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10, recordBytesMax: 256 << 10)
     options.directory = path
     return try JournalWriter.open(options: options, checksum: tableChecksum, now: seconds(1000))
 }

@@ -16,7 +16,8 @@ enum SegmentSample {
         let first = TestDelivery(head: Array("POST /a HTTP/1.1\r\n\r\n".utf8), body: Array("{\"ref\":\"main\"}".utf8))
             .identified("id-1", by: writer)
         let repeated = TestDelivery(head: first.head, body: first.body).identified("id-1", by: writer)
-        let other = TestDelivery(head: first.head, body: Array("{\"ref\":\"next\"}".utf8)).identified("id-1", by: writer)
+        let other = TestDelivery(head: first.head, body: Array("{\"ref\":\"next\"}".utf8)).identified(
+            "id-1", by: writer)
         let stored = TestDelivery(head: [], body: [])
         (stored.decision, stored.cluster, stored.namespace, stored.name) = (.stored, "", "", "")
         let ignored = TestDelivery("ping")

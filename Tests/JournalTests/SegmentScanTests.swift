@@ -299,7 +299,8 @@ struct DedupeKeyTests {
         ]
         for (count, bytes) in expected.enumerated() {
             let hash = (0..<count).map { UInt8($0) }.withUnsafeBytes { key.hash($0) }
-            let found = withUnsafeBytes(of: hash.low.littleEndian) { Array($0) }
+            let found =
+                withUnsafeBytes(of: hash.low.littleEndian) { Array($0) }
                 + withUnsafeBytes(of: hash.high.littleEndian) { Array($0) }
             #expect(found == bytes)
         }

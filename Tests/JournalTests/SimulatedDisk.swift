@@ -67,7 +67,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         private static func resized(_ bytes: [UInt8], to count: Int) -> [UInt8] {
             [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
                 memset(buffer.baseAddress!, 0, count)
-                bytes.withUnsafeBytes { _ = $0.isEmpty ? nil : memcpy(buffer.baseAddress!, $0.baseAddress!, min($0.count, count)) }
+                bytes.withUnsafeBytes {
+                    _ = $0.isEmpty ? nil : memcpy(buffer.baseAddress!, $0.baseAddress!, min($0.count, count))
+                }
                 initialized = count
             }
         }
@@ -87,7 +89,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             if offset + count > bytes.count { resize(to: offset + count) }
             bytes.withUnsafeMutableBytes { _ = memcpy($0.baseAddress! + offset, source, count) }
             let first = offset / sectorBytes
-            dirty.withUnsafeMutableBytes { _ = memset($0.baseAddress! + first, 1, (offset + count - 1) / sectorBytes - first + 1) }
+            dirty.withUnsafeMutableBytes {
+                _ = memset($0.baseAddress! + first, 1, (offset + count - 1) / sectorBytes - first + 1)
+            }
         }
 
         /// Makes what is dirty durable, each sector for which `isWritten` holds; all sectors are clean afterwards.
@@ -185,7 +189,11 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             let isPrefix = state.generator.chance(70)
             var isKept = true
             for change in state.changes {
-                if isPrefix { isKept = isKept && state.generator.chance(60) } else { isKept = state.generator.chance(50) }
+                if isPrefix {
+                    isKept = isKept && state.generator.chance(60)
+                } else {
+                    isKept = state.generator.chance(50)
+                }
                 guard isKept else { continue }
                 switch change {
                 case .link(let name, let node): names[name] = node
@@ -308,7 +316,8 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         }
     }
 
-    func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
+    func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
+    {
         let result = state.withLock { state -> Int? in
             if state.isDead { return nil }
             if state.faults.failReads > 0 {
@@ -318,7 +327,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
             guard let node = state.handles[file.descriptor] else { return nil }
             let start = min(Int(offset), node.bytes.count)
             let length = min(buffer.count, node.bytes.count - start)
-            if length > 0 { node.bytes.withUnsafeBytes { _ = memcpy(buffer.baseAddress!, $0.baseAddress! + start, length) } }
+            if length > 0 {
+                node.bytes.withUnsafeBytes { _ = memcpy(buffer.baseAddress!, $0.baseAddress! + start, length) }
+            }
             return length
         }
         guard let result else { throw DiskError(code: EIO, operation: .read) }

@@ -14,6 +14,7 @@ build=(
     liburing-dev     # io_uring
     libsimdjson-dev  # JSON
     zlib1g-dev       # CRC where the CPU lacks what libipsec-mb wants
+    libstdc++-12-dev # the C++ of the JSON shim
 )
 test=(
     python3     # end-to-end tests, demo

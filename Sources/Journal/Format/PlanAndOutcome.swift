@@ -101,7 +101,9 @@ enum PlanCoding {
             let count = min(entry.target.count, Int(UInt16.max))
             writer.store(entry.actionKind, at: position)
             writer.store(UInt16(count), at: position + 1)
-            unsafe entry.target.withUnsafeBytes { unsafe writer.copy(.init(rebasing: $0.prefix(count)), to: position + 3) }
+            unsafe entry.target.withUnsafeBytes {
+                unsafe writer.copy(.init(rebasing: $0.prefix(count)), to: position + 3)
+            }
             position += 3 + count
         }
     }

@@ -10,7 +10,7 @@
 //       32     4  total length         fixed part + meta + head + body
 //       36     1  type                 1 delivery, 2 plan, 3 outcome, 4 probe, 5 keep
 //       37     1  flags                bit 0 copied: copied forward from an older segment under its old sequence;
-//                                      bit 1 sameIDOtherBody: this delivery id came before with another body
+//                                      counts only if the next record that is no copy does; bit 1 sameIDOtherBody: this delivery id came before with another body
 //       38     2  meta length          including its padding
 //       40     8  time                 delivery: when it was received; else when it was written; Unix nanoseconds
 //       48     4  head length

@@ -9,6 +9,9 @@
 //     that begins above the mark is the torn tail of the group that was being written: the log is cut there, and nothing
 //     is lost, because nobody was told. A hole at or below the mark is damage, and the records behind it count.
 //
+// Copies have old sequences, so neither bound nor mark says anything about them. They are always written in one run with a
+// record that is no copy behind them, and count if that one does.
+//
 // So a torn tail stays a torn tail when it is read again after a hundred restarts: by then a later segment's bound
 // says what the mark said first.
 
@@ -142,6 +145,9 @@ private struct Judge {
     private var expected: UInt64
 
     private(set) var kept: [ScannedRecord] = []
+    // Copies whose closing record has not come yet, and the damage among them.
+    private var openCopies: [ScannedRecord] = []
+    private var openDamage: [Damage] = []
     private(set) var void: [ScannedRecord] = []
     private(set) var damage: [Damage] = []
     private(set) var lastKept: UInt64?
@@ -169,7 +175,7 @@ private struct Judge {
     mutating func run(number: UInt64, fileBytes: Int) {
         var index = 0
         while index < scan.records.count, keep(scan.records[index], number: number) { index += 1 }
-        void = Array(scan.records[index...])
+        void = openCopies + Array(scan.records[index...])
         // What the next segment says was durable and is nowhere here.
         if let bound, expected > 0, expected <= bound {
             damage.append(
@@ -209,19 +215,26 @@ private struct Judge {
                 isCutAtPayload = true
                 return false
             }
-            damage.append(
+            openDamage.append(
                 Damage(
                     kind: .payload, segment: number, offset: record.offset, length: Int(record.header.totalLength),
                     missing: sequence...sequence))
         } else {
-            kept.append(record)
+            openCopies.append(record)
         }
-        if !record.header.isCopied {
-            expected = sequence + 1
-            lastKept = sequence
-        }
-        validLength = record.offset + Int(record.header.totalLength)
+        if !record.header.isCopied { close(record) }
         return true
+    }
+
+    /// `record` is no copy and counts: so do the copies in front of it.
+    private mutating func close(_ record: ScannedRecord) {
+        kept += openCopies
+        damage += openDamage
+        openCopies.removeAll(keepingCapacity: true)
+        openDamage.removeAll(keepingCapacity: true)
+        expected = record.header.sequence + 1
+        lastKept = record.header.sequence
+        validLength = record.offset + Int(record.header.totalLength)
     }
 
     /// A hole that swallowed no sequence: only copies, whose originals stayed until the copies were durable.

@@ -49,7 +49,8 @@ public enum JournalError: Error, Sendable, Equatable {
         case .missing:
             return "\(directory) does not exist and cannot be made. Create it, or choose another --data-dir."
         case .notWritable(let code):
-            return "\(directory) cannot be written: \(Self.text(code)). Give it to the user that runs grapnel, mode 0700."
+            return
+                "\(directory) cannot be written: \(Self.text(code)). Give it to the user that runs grapnel, mode 0700."
         case .noSpace:
             return "the disk of \(directory) is full. Free space there, or lower --journal-max-bytes."
         case .full:

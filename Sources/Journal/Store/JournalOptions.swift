@@ -23,7 +23,8 @@ public struct JournalOptions: Sendable {
     public var preparesInBackground: Bool
 
     public init(
-        directory: String = "", maxBytes: UInt64 = 4 << 30, maxAgeSeconds: UInt64 = 7 * 24 * 3600, durability: Durability = .sync,
+        directory: String = "", maxBytes: UInt64 = 4 << 30, maxAgeSeconds: UInt64 = 7 * 24 * 3600,
+        durability: Durability = .sync,
         segmentBytes: UInt64 = 64 << 20, firstSegmentBytes: UInt64 = 4 << 20, recordBytesMax: Int? = nil,
         dedupeEntriesMax: Int = 1 << 20, namespaceShare: Double = 0.5, preparesInBackground: Bool = true
     ) {

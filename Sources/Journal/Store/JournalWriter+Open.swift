@@ -134,7 +134,8 @@ private struct Opening: ~Copyable {
     }
 
     /// The segment to go on in: the one prepared by the last run, or a small new one.
-    private func takePrepared(_ preparation: SegmentPreparation, _ key: DedupeKey) throws(DiskError) -> PreparedSegment {
+    private func takePrepared(_ preparation: SegmentPreparation, _ key: DedupeKey) throws(DiskError) -> PreparedSegment
+    {
         let lastStarted = recovery.segments.last?.number ?? 0
         var taken: LogFile?
         for file in unstarted {
@@ -196,7 +197,8 @@ private struct Opening: ~Copyable {
             options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
             preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
             nextSequence: highest + 1 + gap, lastSequence: recovery.lastSequence,
-            segments: recovery.segments, kept: recovery.kept, nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
+            segments: recovery.segments, kept: recovery.kept,
+            nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
             dedupe: recovery.dedupe, owed: owed, namespaces: namespaces)
         let writer = JournalWriter(core: core, reader: reader)
         writer.begin(prepared, now: now)

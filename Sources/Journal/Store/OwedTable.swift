@@ -27,7 +27,8 @@
         static let noPlan: UInt16 = 0xFFFF
 
         init(
-            sequence: UInt64, dedupeHash: DedupeHash, location: RecordLocation, namespace: UInt32, isCopied: Bool = false
+            sequence: UInt64, dedupeHash: DedupeHash, location: RecordLocation, namespace: UInt32,
+            isCopied: Bool = false
         ) {
             self.isCopied = isCopied
             self.sequence = sequence

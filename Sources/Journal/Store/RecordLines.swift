@@ -26,7 +26,9 @@ struct RecordLines {
         case .delivery: words += delivery(record)
         case .plan: words += plan(record)
         case .outcome: words += outcomes(record)
-        case .keep: words.append("of segment \(header.reference): \(KeepCoding.decode(payload(record))?.sequences.count ?? 0) owed")
+        case .keep:
+            words.append(
+                "of segment \(header.reference): \(KeepCoding.decode(payload(record))?.sequences.count ?? 0) owed")
         case .probe: words.append("durable through #\(header.durableMark)")
         }
         return words.joined(separator: " ")
@@ -40,7 +42,9 @@ struct RecordLines {
         var line = "damage: \(SegmentFileName.segment(damage.segment)) offset \(damage.offset) length \(damage.length) "
         line += "(\(damage.kind.rawValue))"
         if let missing = damage.missing {
-            line += missing.count == 1 ? ": record #\(missing.lowerBound) is lost"
+            line +=
+                missing.count == 1
+                ? ": record #\(missing.lowerBound) is lost"
                 : ": records #\(missing.lowerBound) to #\(missing.upperBound) are lost"
         } else if damage.kind == .segmentHeader {
             line += ": its second copy is used"

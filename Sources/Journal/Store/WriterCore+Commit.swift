@@ -101,7 +101,8 @@ extension WriterCore {
         if !active.isStarted {
             // The start goes with the first group: one write, one sync.
             let start = SegmentStart(
-                incarnation: active.segment.incarnation, baseSequence: firstSequence(from: range.lowerBound) ?? nextSequence,
+                incarnation: active.segment.incarnation,
+                baseSequence: firstSequence(from: range.lowerBound) ?? nextSequence,
                 previousSequence: answerableThrough, startedUnixNanoseconds: now, durability: options.durability)
             let pageBytes = JournalFormat.segmentHeaderBytes - JournalFormat.startOffset
             unsafe start.encode(into: ByteWriter(startPage, count: pageBytes), checksum: checksum)

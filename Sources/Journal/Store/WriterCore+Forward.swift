@@ -86,6 +86,8 @@ extension WriterCore {
     /// `commit`: the deliveries of the last one are still to be fetched.
     private mutating func writeForward(now: UInt64) -> Bool {
         guard group.count > 0 else { return true }
+        // Copies count with the record behind them.
+        if group[group.count - 1].isCopied { appendProbe(now: now) }
         do throws(JournalError) {
             try write(now: now)
         } catch {

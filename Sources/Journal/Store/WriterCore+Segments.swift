@@ -109,7 +109,8 @@ extension WriterCore {
     /// A segment that nothing needs: a kept one in which nothing is owed any more, or else the oldest.
     private var freeSegment: Segment? {
         // The outcomes that freed a kept one must be durable: its list still names their deliveries.
-        let isSettled = group.housekeepingCount == 0 && (options.durability == .none || durableThrough == writtenThrough)
+        let isSettled =
+            group.housekeepingCount == 0 && (options.durability == .none || durableThrough == writtenThrough)
         if isSettled, let segment = kept.first(where: { $0.owedCount == 0 }) { return segment }
         guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies else { return nil }
         return oldest

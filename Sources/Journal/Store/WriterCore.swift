@@ -111,7 +111,8 @@ enum NextSegment {
     init(
         options: JournalOptions, disk: any Disk, checksum: Checksummer, metrics: JournalMetrics,
         directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, nextSequence: UInt64,
-        lastSequence: UInt64, segments: [Segment], kept: [Segment], nextSegmentNumber: UInt64, dedupe: consuming DedupeIndex,
+        lastSequence: UInt64, segments: [Segment], kept: [Segment], nextSegmentNumber: UInt64,
+        dedupe: consuming DedupeIndex,
         owed: consuming OwedTable, namespaces: consuming NamespaceTable
     ) {
         self.options = options
