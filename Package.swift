@@ -29,7 +29,7 @@ let tests: [Target] = [
     test("Catalog", "Delivery"),
     test(
         "Grapnel", "CCrypto", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
-        .product(name: "ArgumentParser", package: "swift-argument-parser")),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"), logging),
 ]
 
 let package = Package(

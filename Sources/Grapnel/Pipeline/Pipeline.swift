@@ -38,7 +38,8 @@ final class Pipeline: Sendable {
     private let dispatcher: Dispatcher
     private let handoff: Handoff
     private let actions: ActionSet
-    private let ports: [Int]
+    /// What was bound, in the order of `listen`.
+    let ports: [Int]
     private let isInline: Bool
     private let journalRefusal: @Sendable () -> String?
 
@@ -277,9 +278,19 @@ final class Pipeline: Sendable {
         admin.stop()
     }
 
+    /// The figures that a test compares with what it sent.
+    var counts: (deliveries: Int, duplicates: Int, done: Int) {
+        let journal = desk.writer.metrics
+        return (
+            Int(journal.deliveries.value), Int(journal.duplicates.value),
+            Int(dispatcher.metrics.outcome("log", .done).value)
+        )
+    }
+
     // - Shutdown
 
-    private func stop() {
+    /// Drains, lets actions finish within the grace, closes the journal.
+    func stop() {
         readiness.update { $0.isDraining = true }
         for loop in loops { loop.enter(.leaving) }
         if settings.shutdownDelayNanoseconds > 0 {

@@ -14,6 +14,11 @@ enum SettingsCheck {
 
     private static func sources(_ settings: ServerSettings) -> [String] {
         var problems: [String] = []
+        if settings.journalBodies == .untilDone {
+            problems.append(
+                "--journal-bodies until-done: not supported by this version; bodies stay until their segment is used again"
+            )
+        }
         if settings.kubernetes == .inCluster {
             problems.append(
                 "--kubernetes in-cluster: not supported by this version; use --kubernetes kubeconfig --kubeconfig FILE, "
@@ -79,6 +84,12 @@ enum SettingsCheck {
         if !settings.adminListen.isLoopback, settings.adminTokenFile == nil {
             warnings.append(
                 "--admin-listen \(settings.adminListen) is reachable from outside; use --metrics-listen for scrapers")
+        }
+        if settings.adminTokenFile != nil {
+            warnings.append("--admin-token-file has no effect in this version: health, readiness and metrics are open")
+        }
+        if settings.pathGraceNanoseconds != ServerSettings().pathGraceNanoseconds {
+            warnings.append("--path-grace has no effect in this version: a changed token changes the path at once")
         }
         if settings.durability != .sync {
             warnings.append(
