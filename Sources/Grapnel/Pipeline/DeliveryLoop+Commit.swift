@@ -45,6 +45,7 @@ extension DeliveryLoop where P: ~Copyable {
         switch commit {
         case .inline(let desk, let fallback):
             commitInline(desk)
+            desk.tickIfDue(nowUnixNanoseconds: nowUnixNanoseconds)
             moveToLaneIfSlow(desk, fallback)
         case .lane(let lane): submit(to: lane)
         }

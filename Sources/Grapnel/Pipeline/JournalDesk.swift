@@ -177,9 +177,14 @@ final class JournalDesk: @unchecked Sendable {
         return isDurable
     }
 
-    /// Once a second, or when nothing else is to do: mail, probe, retention.
+    /// When nothing else is to do: mail, and what is due once a second.
     func keepHouse(nowUnixNanoseconds: UInt64) {
         if !mailbox.isEmpty || writer.groupRecordCount > 0 { _ = commit(nowUnixNanoseconds: nowUnixNanoseconds) }
+        tickIfDue(nowUnixNanoseconds: nowUnixNanoseconds)
+    }
+
+    /// Probe, retention, asynchronous sync: once a second, also while every turn has deliveries.
+    func tickIfDue(nowUnixNanoseconds: UInt64) {
         guard nowUnixNanoseconds &- lastTick >= 1_000_000_000 else { return }
         lastTick = nowUnixNanoseconds
         writer.tick(now: nowUnixNanoseconds)

@@ -103,7 +103,7 @@ final class JournalThread: Sendable {
             }
             group.removeAll(keepingCapacity: true)
             for lane in lanes { lane.bell.ring() }
-            desk.keepHouse(nowUnixNanoseconds: now)
+            desk.tickIfDue(nowUnixNanoseconds: now)
         }
         hasEnded.store(true, ordering: .releasing)
     }
