@@ -101,12 +101,6 @@ void cl_ring_cancel(cl_ring *r, uint64_t target) {
   s->flags |= IOSQE_CQE_SKIP_SUCCESS;
   s->user_data = 0;
 }
-void cl_ring_shutdown(cl_ring *r, int fd) {
-  struct io_uring_sqe *s = next(r);
-  io_uring_prep_shutdown(s, fd, SHUT_WR);
-  s->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  s->user_data = 0;
-}
 void cl_ring_close(cl_ring *r, int fd) {
   struct io_uring_sqe *s = next(r);
   io_uring_prep_close(s, fd);

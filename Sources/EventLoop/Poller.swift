@@ -88,7 +88,7 @@ public protocol Poller: ~Copyable {
     /// Asks for one `.writable`.
     mutating func awaitWritable(_ descriptor: Int32, slot: UInt32, generation: UInt32)
     /// Ends our side of the stream behind everything that was sent.
-    mutating func endSending(_ descriptor: Int32)
+    mutating func endSending(_ descriptor: Int32, slot: UInt32, generation: UInt32)
     /// The end of a turn: whatever was queued goes to the kernel.
     mutating func flush()
 }

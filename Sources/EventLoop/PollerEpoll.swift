@@ -131,7 +131,9 @@ public struct PollerEpoll: Poller, ~Copyable {
         _ = cl_epoll_modify(epoll, descriptor, CL_OUT, token(slot, generation))
     }
 
-    public mutating func endSending(_ descriptor: Int32) { _ = cl_shutdown_send(descriptor) }
+    public mutating func endSending(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
+        _ = cl_shutdown_send(descriptor)
+    }
 
     public mutating func flush() {}
 }

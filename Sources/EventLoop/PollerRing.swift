@@ -33,6 +33,7 @@ public struct PollerRing: Poller, ~Copyable {
         var isPaused = false
         var isSending = false
         var wantsWritable = false
+        var endsAfterSend = false
         var isOpen = false
     }
 
@@ -151,6 +152,10 @@ public struct PollerRing: Poller, ~Copyable {
         let state = unsafe states + Int(slot)
         guard unsafe state.pointee.isOpen && state.pointee.generation == generation else { return }
         unsafe state.pointee.isSending = false
+        if unsafe state.pointee.endsAfterSend {
+            unsafe state.pointee.endsAfterSend = false
+            _ = unsafe cl_shutdown_send(state.pointee.descriptor)
+        }
         // A failed send needs no event of its own: the receive reports the broken connection.
         if unsafe state.pointee.wantsWritable {
             unsafe state.pointee.wantsWritable = false
@@ -257,7 +262,16 @@ public struct PollerRing: Poller, ~Copyable {
         }
     }
 
-    public mutating func endSending(_ descriptor: Int32) { unsafe cl_ring_shutdown(ring, descriptor) }
+    /// Not through the ring: the kernel carries a queued shutdown out on a thread of its own and looks the descriptor up only then,
+    /// when it may already be another connection's.
+    public mutating func endSending(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
+        let state = unsafe states + Int(slot)
+        if unsafe state.pointee.isSending {
+            unsafe state.pointee.endsAfterSend = true
+        } else {
+            _ = cl_shutdown_send(descriptor)
+        }
+    }
 
     public mutating func flush() {
         // Buffers have come back since, or will: until then each turn tries once.

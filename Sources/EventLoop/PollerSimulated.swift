@@ -199,6 +199,8 @@ public struct PollerSimulated: Poller, ~Copyable {
         network.peers[descriptor]?.wantsWritable = true
     }
 
-    public mutating func endSending(_ descriptor: Int32) { network.peers[descriptor]?.serverEnded = true }
+    public mutating func endSending(_ descriptor: Int32, slot: UInt32, generation: UInt32) {
+        network.peers[descriptor]?.serverEnded = true
+    }
     public mutating func flush() {}
 }

@@ -205,7 +205,7 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
             }
         }
         #expect(byeSent == 3)
-        poller.endSending(server)
+        poller.endSending(server, slot: 0, generation: 1)
         var last: [UInt8] = []
         for _ in 0..<200 where last.count < 3 {
             _ = turn(descriptor: server)
@@ -277,6 +277,36 @@ struct PollerContractTests {
         let network = SimulatedNetwork(seed: UInt64(seed))
         var contract = PollerContract(PollerSimulated(network), SimulatedWorld(network: network))
         try contract.run()
+    }
+
+    @Test("ending one connection never ends another that has its descriptor's number next")
+    func endedDescriptorUsedAgain() {
+        var error: Int32 = 0
+        guard let ring = PollerRing(capacity: 16, error: &error) else { return }
+        let world = LoopbackWorld()
+        var contract = PollerContract(ring, world)
+        _ = contract.poller.addListener(world.listener)
+        var cutOff = 0
+        for round in 1...600 {
+            let client = world.connect()
+            while contract.accepted.isEmpty { _ = contract.turn() }
+            guard let server = contract.accepted.popLast() else { return }
+            let generation = UInt32(round)
+            _ = contract.poller.add(server, slot: 0, generation: generation)
+            // Whatever the last round queued must not reach this connection.
+            let answer: [UInt8] = [1, 2, 3]
+            _ = answer.withUnsafeBytes { contract.poller.send(server, slot: 0, generation: generation, $0) }
+            var got: [UInt8] = []
+            for _ in 0..<100 where got.count < 3 {
+                _ = contract.turn(slot: 0, generation: generation, descriptor: server)
+                got += world.read(client)
+            }
+            if got != answer { cutOff += 1 }
+            contract.poller.endSending(server, slot: 0, generation: generation)
+            contract.poller.close(server, slot: 0, generation: generation)
+            world.disconnect(client)
+        }
+        #expect(cutOff == 0)
     }
 
     @Test("another thread's wake-up ends a wait")

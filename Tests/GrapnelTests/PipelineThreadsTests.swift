@@ -57,7 +57,7 @@ struct PipelineThreadsTests {
         guard connected == 0 else { return ["no connection"] }
         var statuses: [String] = []
         for request in requests {
-            _ = request.withUnsafeBytes { send(descriptor, $0.baseAddress!, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            _ = request.withUnsafeBytes { send(descriptor, $0.baseAddress!, $0.count, Int32(MSG_NOSIGNAL)) }
             var answer: [UInt8] = []
             var room = [UInt8](repeating: 0, count: 4096)
             while !String(decoding: answer, as: UTF8.self).contains("\r\n\r\n") {
@@ -108,11 +108,15 @@ struct PipelineThreadsTests {
         // What was done is not done again, and its ids are still known.
         let again = try Pipeline(settings, logger: logger)
         #expect(Self.talk(again.ports[0], [Self.request("1-1", good: true)]) == ["200"])
+        // What the first run had no time for, the second does.
+        let accepted = 4 * perClient * 9 / 10
+        for _ in 0..<3_000 where pipeline.counts.done + again.counts.done < accepted {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         again.stop()
         #expect(again.counts.duplicates == 1)
         #expect(pipeline.counts.duplicates == 1)
-        #expect(pipeline.counts.deliveries == 4 * perClient * 9 / 10 + 1)
-        #expect(pipeline.counts.done == 4 * perClient * 9 / 10)
-        #expect(again.counts.done == 0)
+        #expect(pipeline.counts.deliveries == accepted + 1)
+        #expect(pipeline.counts.done + again.counts.done == accepted)
     }
 }

@@ -143,7 +143,6 @@ final class CrashModel {
     private func appendAndCommit() throws {
         for _ in 0..<Int.random(in: 1...5, using: &generator) { append() }
         let result = writer.commit(now: clock)
-        print("commit", group.map(\.0), result, writer.nextSequence, disk.names.map { $0.dropFirst(13) }, writer.metrics.copies.value, writer.metrics.segmentsKept.value)
         switch result {
         case .durable(let through):
             for (sequence, _) in group {
@@ -232,7 +231,6 @@ final class CrashModel {
         else { return }
         let count = Int.random(in: 0...3, using: &generator)
         let entries = (0..<count).map { PlanEntry(actionKind: UInt8($0), target: Array("target \(sequence)".utf8)) }
-        print("plan", sequence, count)
         verify(writer.appendPlan(sequence: sequence, entries: entries, now: clock))
         deliveries[sequence]!.plan = entries
         touched.insert(sequence)
@@ -259,7 +257,6 @@ final class CrashModel {
                 deliveries[sequence]!.id = ""
             }
         }
-        print("outcomes", entries.map { "\($0.sequence):\($0.planIndex):\($0.outcome)" })
         writer.appendOutcomes(entries, now: clock)
         verify(writer.owedCount == owedSequences().count)
     }
@@ -267,7 +264,6 @@ final class CrashModel {
     private func tick() {
         clock += seconds(1)
         writer.tick(now: clock)
-        print("tick", writer.hasUnsyncedHousekeeping, writer.refusalReason as Any, writer.metrics.copies.value, disk.names.map { $0.dropFirst(13) }, writer.metrics.copies.value, writer.metrics.segmentsKept.value)
         if !writer.hasUnsyncedHousekeeping { housekeepingIsDurable() }
     }
 
@@ -344,7 +340,6 @@ final class CrashModel {
         if !mayLoseAcknowledged { verify(report.damage.isEmpty, "\(report.damage)") }
         wasPowerCut = false
         let highest = deliveries.filter(\.value.isAcknowledged).keys.max() ?? 0
-        print("opened", report.owed.map { "\($0.sequence)@\($0.location.segment) \(String(describing: $0.plan?.count)) \($0.progress.count)" }, report.nextSequence, disk.names.map { $0.dropFirst(13) })
         verify(report.nextSequence > highest)
         verify(writer.owedCount == report.owed.count)
 
@@ -373,7 +368,7 @@ final class CrashModel {
         guard let known = deliveries[sequence] else { return }
         verify(Array(record.body) == known.body)
         if known.isPlanDurable, !lossy { verify(owed.plan == known.plan) }
-        if let plan = owed.plan { verify(known.plan == plan) }
+        if let plan = owed.plan { verify(known.plan == plan, "\(sequence) \(String(describing: known.plan)) \(plan)") }
         let finals = Set(owed.progress.filter { $0.outcome != nil }.map(\.planIndex))
         if !lossy { verify(known.durableFinals.isSubset(of: finals)) }
         verify(finals.isSubset(of: known.handedFinals))
@@ -429,9 +424,11 @@ final class CrashModel {
         }
         // Records of a group that failed may be found all the same: answered with 503, owed.
         for sequence in owed.keys where kept[sequence] == nil {
+            let finals = Set(owed[sequence]!.progress.filter { $0.outcome != nil }.map(\.planIndex))
             kept[sequence] = Delivery(
                 body: found[sequence] ?? bodies[sequence]!.last!, decision: .accepted, id: "", isAcknowledged: true,
-                plan: owed[sequence]!.plan, isPlanDurable: owed[sequence]!.plan != nil)
+                plan: owed[sequence]!.plan, isPlanDurable: owed[sequence]!.plan != nil, handedFinals: finals,
+                durableFinals: finals, isOnlyCopy: found[sequence] == nil)
         }
         deliveries = kept
         touched = []

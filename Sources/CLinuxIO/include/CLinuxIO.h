@@ -181,7 +181,6 @@ void cl_ring_poll(cl_ring *_Nonnull ring, int fd, uint64_t token);          // m
 void cl_ring_poll_writable(cl_ring *_Nonnull ring, int fd, uint64_t token); // once
 void cl_ring_send(cl_ring *_Nonnull ring, int fd, const void *_Nonnull bytes, unsigned count, uint64_t token);
 void cl_ring_cancel(cl_ring *_Nonnull ring, uint64_t target);               // no completion of its own on success
-void cl_ring_shutdown(cl_ring *_Nonnull ring, int fd);
 void cl_ring_close(cl_ring *_Nonnull ring, int fd);
 // Submits, waits for at least one completion, takes at most `capacity`. 0 after the time limit; -1: no limit.
 int cl_ring_wait(cl_ring *_Nonnull ring, cl_completion *_Nonnull out, unsigned capacity, int timeout);

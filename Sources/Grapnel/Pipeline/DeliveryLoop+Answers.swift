@@ -184,7 +184,8 @@ extension DeliveryLoop where P: ~Copyable {
             connections[slot].stash = nil
             connections[slot].stashed = 0
         }
-        poller.endSending(connections[slot].descriptor)
+        poller.endSending(
+            connections[slot].descriptor, slot: UInt32(slot), generation: connections[slot].generation)
         connections[slot].phase = .lingering
         connections[slot].drainBudget = settings.lingerBytesMax
         resume(slot)

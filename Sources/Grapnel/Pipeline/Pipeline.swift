@@ -7,17 +7,18 @@
 // Start: journal first (what is owed, the dedupe index), then the catalog, then the dispatcher with what is owed, then the loops.
 // Stop: readiness fails, loops drain, running actions get the rest of the grace, the journal takes what they said and is closed.
 
-internal import HTTP
-internal import NIOHTTP1
 internal import CCrypto
 internal import CLinuxIO
 internal import Catalog
 internal import Delivery
 internal import EventLoop
 internal import Foundation
+internal import HTTP
 internal import Journal
 internal import Kubernetes
 internal import Logging
+internal import Metrics
+internal import NIOHTTP1
 internal import Ring
 internal import Synchronization
 internal import Trigger

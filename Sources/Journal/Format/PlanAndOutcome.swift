@@ -22,8 +22,9 @@
 // Keep (the record's reference is the number of the segment):
 //   offset  size  field
 //        0     8  incarnation of the segment
-//        8     4  number of entries
-//       12     8  sequence of a delivery that is owed, for each, ascending. Of the segment's deliveries only these count;
+//        8     8  the last sequence in it that counts
+//       16     4  number of entries
+//       20     8  sequence of a delivery that is owed, for each, ascending. Of the segment's deliveries only these count;
 //                 a later list of the same segment takes the place of an earlier one
 
 /// One action of a plan.
@@ -189,24 +190,33 @@ enum OutcomeCoding {
 }
 
 enum KeepCoding {
-    static func byteCount(_ count: Int) -> Int { 12 + 8 * count }
+    struct List {
+        var incarnation: UInt64
+        var lastSequence: UInt64
+        var sequences: [UInt64]
+    }
 
-    /// `writer` spans exactly `byteCount(sequences.count)` bytes.
-    static func encode(incarnation: UInt64, _ sequences: [UInt64], into writer: ByteWriter) {
-        writer.store(incarnation, at: 0)
-        writer.store(UInt32(sequences.count), at: 8)
-        var position = 12
-        for sequence in sequences {
+    static func byteCount(_ count: Int) -> Int { 20 + 8 * count }
+
+    /// `writer` spans exactly `byteCount(list.sequences.count)` bytes.
+    static func encode(_ list: List, into writer: ByteWriter) {
+        writer.store(list.incarnation, at: 0)
+        writer.store(list.lastSequence, at: 8)
+        writer.store(UInt32(list.sequences.count), at: 16)
+        var position = 20
+        for sequence in list.sequences {
             writer.store(sequence, at: position)
             position += 8
         }
     }
 
     /// nil when the bytes are not a list.
-    static func decode(_ reader: ByteReader) -> (incarnation: UInt64, sequences: [UInt64])? {
-        guard reader.contains(0, 12) else { return nil }
-        let count = Int(reader.uint32(at: 8))
+    static func decode(_ reader: ByteReader) -> List? {
+        guard reader.contains(0, 20) else { return nil }
+        let count = Int(reader.uint32(at: 16))
         guard byteCount(count) == reader.count else { return nil }
-        return (reader.uint64(at: 0), (0..<count).map { reader.uint64(at: 12 + 8 * $0) })
+        return List(
+            incarnation: reader.uint64(at: 0), lastSequence: reader.uint64(at: 8),
+            sequences: (0..<count).map { reader.uint64(at: 20 + 8 * $0) })
     }
 }

@@ -166,10 +166,12 @@ private struct Judge {
         }
         mark = bound ?? highestMark
         expected = scan.start?.baseSequence ?? first ?? 0
-        // Without a start, records are the torn remains of a first group, unless the start is there but damaged or a
-        // later record proves that the first group was durable.
+        // Without a start, records are the torn remains of a first group, unless a later record proves that this group
+        // was durable, or the start is there but damaged. A damaged start without records is what a write leaves that
+        // failed in the middle of it: the records come behind it in the same write.
         let isProven = first.map { highestMark >= $0 } ?? false
-        wasStarted = scan.start != nil || scan.headerState == .damagedStart || isProven
+        let isDamaged = scan.headerState == .damagedStart && !scan.records.isEmpty
+        wasStarted = scan.start != nil || isDamaged || isProven
     }
 
     mutating func run(number: UInt64, fileBytes: Int) {

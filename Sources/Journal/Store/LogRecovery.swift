@@ -44,12 +44,18 @@ struct LogRecovery: ~Copyable {
         var isFailing: Bool { actions.contains { $0.outcome == nil && $0.attempts > 0 } }
     }
 
+    private struct Listed {
+        var incarnation: UInt64
+        var lastSequence: UInt64
+        var owed: Set<UInt64>
+    }
+
     private let checksum: Checksummer
     private var deliveries: [UInt64: Delivery] = [:]
     private var progress: [UInt64: Progress] = [:]
     private(set) var dedupe: DedupeIndex
     // What keep records list, by segment; less what is final.
-    private var listed: [UInt64: Set<UInt64>] = [:]
+    private var listed: [UInt64: Listed] = [:]
     private(set) var segments: [Segment] = []
     private(set) var kept: [Segment] = []
     private(set) var report = RecoveryReport()
@@ -103,27 +109,30 @@ struct LogRecovery: ~Copyable {
             for entry in entries { take(entry) }
         case .keep:
             guard let list = KeepCoding.decode(payload) else { return }
-            listed[header.reference] = Set(list.sequences)
+            listed[header.reference] = Listed(
+                incarnation: list.incarnation, lastSequence: list.lastSequence, owed: Set(list.sequences))
         case .probe: break
         }
     }
 
     /// Takes a kept segment; after all others. Of its deliveries, plans and outcomes only those that its list names count.
     mutating func takeKept(_ file: LogFile, _ scan: SegmentScan, _ reader: ByteReader) {
-        let list = listed[file.number] ?? []
+        let list = listed[file.number]
+        // All up to the last sequence that counted when it was kept. What else is damaged in it is of no interest.
+        let verdict = SegmentVerdict(
+            scan: scan, number: file.number, fileBytes: Int(file.byteCount),
+            nextPreviousSequence: list?.lastSequence ?? 0)
         report.segmentCount += 1
         report.byteCount += file.byteCount
         var segment = Segment(
             number: file.number, incarnation: scan.identity?.incarnation ?? 0, fileBytes: file.byteCount,
-            newestUnixNanoseconds: 0, baseSequence: scan.start?.baseSequence ?? 0, lastSequence: 0)
+            newestUnixNanoseconds: 0, baseSequence: scan.start?.baseSequence ?? 0,
+            lastSequence: list?.lastSequence ?? 0)
         segment.isKept = true
-        for record in scan.records {
-            if !record.header.isCopied { segment.lastSequence = record.header.sequence }
-            guard record.isPayloadIntact else { continue }
-            takeKept(record, of: list, in: file.number, reader)
+        if let list, list.incarnation == segment.incarnation {
+            for record in verdict.records { takeKept(record, of: list.owed, in: file.number, reader) }
         }
-        for sequence in list.sorted() where listed[file.number]?.contains(sequence) == true {
-            guard deliveries[sequence] == nil else { continue }
+        for sequence in listed[file.number]?.owed.sorted() ?? [] where deliveries[sequence] == nil {
             report.damage.append(
                 Damage(
                     kind: .segment, segment: file.number, offset: 0, length: Int(file.byteCount),
@@ -143,7 +152,8 @@ struct LogRecovery: ~Copyable {
             takeDelivery(record, in: segment, reader)
             deliveries[header.sequence]?.isCarried = true
         case .plan:
-            if list.contains(header.reference) { take(record, in: segment, reader) }
+            guard list.contains(header.reference), progress[header.reference]?.plan == nil else { return }
+            take(record, in: segment, reader)
         case .outcome:
             let payload = reader.part(from: record.offset + header.headOffset, count: Int(header.headLength))
             for entry in OutcomeCoding.decode(payload) ?? [] where list.contains(entry.sequence) { take(entry) }
@@ -198,7 +208,7 @@ struct LogRecovery: ~Copyable {
                 dedupe.mark(delivery.header.dedupeHash, sequence: sequence, state.finalState)
             }
             progress[sequence] = nil
-            for segment in listed.keys { listed[segment]?.remove(sequence) }
+            for segment in listed.keys { listed[segment]?.owed.remove(sequence) }
         } else if let delivery = deliveries[sequence] {
             dedupe.mark(delivery.header.dedupeHash, sequence: sequence, state.isFailing ? .failing : .pending)
         }

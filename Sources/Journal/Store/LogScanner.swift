@@ -11,8 +11,6 @@ struct LogFile {
     var headerState: SegmentHeaderState
     var identity: SegmentIdentity?
     var start: SegmentStart?
-    /// Holds, or may hold, records.
-    var isStarted: Bool { start != nil || headerState == .damagedStart }
 }
 
 struct LogScanner {
@@ -93,7 +91,7 @@ struct LogScanner {
 
     private func judge(_ scan: SegmentScan, _ index: Int) -> SegmentVerdict {
         let file = files[index]
-        let next = files[(index + 1)...].firstIndex { $0.isStarted }
+        let next = files[(index + 1)...].firstIndex { $0.start != nil }
         var verdict = SegmentVerdict(
             scan: scan, number: file.number, fileBytes: Int(file.byteCount),
             nextPreviousSequence: next.flatMap { files[$0].start?.previousSequence })

@@ -16,7 +16,8 @@ extension WriterCore {
             return .durable(through: answerableThrough)
         }
         if let sealReason {
-            withdraw(from: 0)
+            // Plans and outcomes stay as they are; `tick` writes them with its probe.
+            if group.deliveryCount > 0 { withdraw(from: 0) }
             return .failed(sealReason)
         }
         if case .ready = next {} else { refreshNext(now: now) }

@@ -161,7 +161,9 @@ extension WriterCore {
     /// Keeps the oldest segment: lists what is owed in it, durably, then lets its file change its name. False when it could
     /// not be listed.
     private mutating func keep(_ oldest: Segment, now: UInt64) -> Bool {
-        guard let active = current, keepRecordBytes(oldest) <= min(active.remaining, options.recordBytesMax) else {
+        guard isOldest(oldest), let active = current,
+            keepRecordBytes(oldest) <= min(active.remaining, options.recordBytesMax)
+        else {
             return false
         }
         // Only what the list names will count in it: state of deliveries that lie elsewhere must not stay behind.
@@ -186,11 +188,11 @@ extension WriterCore {
         sequences.reserveCapacity(segment.owedCount)
         owed.forEach { if $0.location.segment == segment.number { sequences.append($0.sequence) } }
         sequences.sort()
+        let list = KeepCoding.List(
+            incarnation: segment.incarnation, lastSequence: segment.lastSequence, sequences: sequences)
         appendPayload(
             .keep, reference: segment.number, byteCount: KeepCoding.byteCount(sequences.count), time: time
-        ) { writer in
-            KeepCoding.encode(incarnation: segment.incarnation, sequences, into: writer)
-        }
+        ) { writer in KeepCoding.encode(list, into: writer) }
     }
 
     /// The file of the oldest segment has its new name.

@@ -90,8 +90,14 @@ extension WriterCore {
                 return
             }
             guard let free else {
-                next = .blocked
-                return
+                guard let file = discarded.first else {
+                    next = .blocked
+                    return
+                }
+                next = .none
+                removeDiscarded(file.number, now: now)
+                if case .failed = next { return }
+                continue
             }
             // More than one must go when the limit was lowered.
             if free.fileBytes >= bytes, free.fileBytes <= options.segmentBytes, bytesUsed <= options.maxBytes {
@@ -112,8 +118,20 @@ extension WriterCore {
         let isSettled =
             group.housekeepingCount == 0 && (options.durability == .none || durableThrough == writtenThrough)
         if isSettled, let segment = kept.first(where: { $0.owedCount == 0 }) { return segment }
-        guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies else { return nil }
+        guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies, isOldest(oldest)
+        else { return nil }
         return oldest
+    }
+
+    /// No discarded file is older. One that is must go first: the start of the segment behind it says that all in it is
+    /// void, and with that segment gone it would look like one that has lost its records.
+    func isOldest(_ segment: Segment) -> Bool {
+        !discarded.contains { $0.number < segment.number }
+    }
+
+    private mutating func removeDiscarded(_ number: UInt64, now: UInt64) {
+        start(.remove(SegmentFileName.segment(number)), now: now)
+        pollPreparer()
     }
 
     private mutating func prepare(_ kind: PreparationJob.Kind, now: UInt64) {
@@ -222,8 +240,7 @@ extension WriterCore {
         guard !preparer.isBusy else { return }
         uncopyableSegment = nil
         if let file = discarded.first {
-            start(.remove(SegmentFileName.segment(file.number)), now: now)
-            pollPreparer()
+            removeDiscarded(file.number, now: now)
             return
         }
         if case .blocked = next {
