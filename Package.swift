@@ -22,22 +22,41 @@ func test(_ room: String, _ others: Target.Dependency...) -> Target {
     .testTarget(name: room + "Tests", dependencies: [.byName(name: room)] + others, swiftSettings: testRules)
 }
 
-let tests: [Target] = [
-    test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"),
-    test("Delivery", "HTTP", "CCrypto"),
-    test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
-    test("Catalog", "Delivery"),
-    test(
-        "Grapnel", "CCrypto", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"), logging),
-]
+// Swift 6.3.1 emits a broken module for the executable under the thread sanitizer (an invalid bitcast in its own checks of inout
+// accesses), so that run leaves the executable and its tests out; every room it is made of is in.
+let isThreadSanitized = Context.environment["GRAPNEL_SANITIZER"] == "thread"
+
+let server: Target = .executableTarget(
+    name: "Grapnel",
+    dependencies: [
+        "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
+        "Kubernetes", "Catalog",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "Yams", package: "Yams"),
+        logging,
+    ],
+    swiftSettings: rules)
+
+let serverTests = test(
+    "Grapnel", "CCrypto", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
+    .product(name: "ArgumentParser", package: "swift-argument-parser"), logging)
+
+let tests: [Target] =
+    [
+        test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"),
+        test("Delivery", "HTTP", "CCrypto"),
+        test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
+        test("Catalog", "Delivery"),
+    ] + (isThreadSanitized ? [] : [server, serverTests])
 
 let package = Package(
     name: "grapnel",
-    products: [
-        .executable(name: "grapnel", targets: ["Grapnel"]),
+    products: (isThreadSanitized ? [] : [.executable(name: "grapnel", targets: ["Grapnel"])]) + [
         // What the Benchmarks package measures.
-        .library(name: "GrapnelRooms", targets: ["Ring", "Metrics", "HTTP", "EventLoop", "Journal", "Delivery"]),
+        .library(name: "GrapnelRooms", targets: ["Ring", "Metrics", "HTTP", "EventLoop", "Journal", "Delivery"])
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -86,19 +105,6 @@ let package = Package(
         .target(
             name: "Catalog",
             dependencies: ["Delivery", "CCrypto", "CLinuxIO", .product(name: "Yams", package: "Yams")],
-            swiftSettings: rules),
-        .executableTarget(
-            name: "Grapnel",
-            dependencies: [
-                "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
-                "Kubernetes", "Catalog",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "Yams", package: "Yams"),
-                logging,
-            ],
             swiftSettings: rules),
     ] + tests,
     cxxLanguageStandard: .cxx17

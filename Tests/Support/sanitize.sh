@@ -21,7 +21,7 @@ for kind in "${@:-thread address}"; do for sanitizer in $kind; do
     # Exit tests end in a trap on purpose; the backtracer would only slow them down. Swift's own runtime never frees
     # some metadata, so leaks are not looked for.
     # shellcheck disable=SC2086
-    SWIFT_BACKTRACE=enable=no \
+    SWIFT_BACKTRACE=enable=no GRAPNEL_SANITIZER=$sanitizer \
     TSAN_OPTIONS="suppressions=$root/Tests/Support/tsan.supp halt_on_error=0 exitcode=66" \
     ASAN_OPTIONS="detect_leaks=0" \
         swift test --disable-xctest --sanitize="$sanitizer" --scratch-path "$scratch" ${SANITIZE_FLAGS:-} </dev/null \
