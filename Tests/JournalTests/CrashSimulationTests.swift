@@ -12,7 +12,6 @@ struct CrashSimulationTests {
         var seen = CrashModel.Coverage()
         let seeds = seeds(quick: 100)
         for seed in seeds { seen.add(run(seed, .small(maxBytes: 384 << 10))) }
-        print(seen)
         guard seeds.count >= 100 else { return }
         #expect(seen.duplicates > 0 && seen.recycled > 0 && seen.removed > 0 && seen.copies > 0 && seen.kept > 0)
         #expect(seen.writeFailures > 0 && seen.syncFailures > 0 && seen.refused > 0)

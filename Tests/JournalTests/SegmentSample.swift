@@ -6,8 +6,17 @@ import Journal
 
 enum SegmentSample {
     static let time = seconds(1_700_000_000)
-    static let goldenPath =
-        String(#filePath.dropLast("SegmentSample.swift".count)) + "../Fixtures/journal/v1/segment.bin"
+    /// A file of format version 1.
+    enum Golden: String, CaseIterable {
+        /// Deliveries of every decision, plan, outcome, probe.
+        case segment = "segment.bin"
+        /// Copies and a keep record, as they are written when an old segment must make way.
+        case forward = "forward.bin"
+
+        var path: String {
+            String(#filePath.dropLast("SegmentSample.swift".count)) + "../Fixtures/journal/v1/" + rawValue
+        }
+    }
 
     /// The file, cut behind its last record.
     static func make() throws -> [UInt8] {
@@ -45,16 +54,38 @@ enum SegmentSample {
         return Array(bytes[0..<scan.validLength])
     }
 
-    static func golden() throws -> [UInt8] {
-        guard let file = fopen(goldenPath, "rb") else { throw DiskError(code: errno, operation: .open) }
+    /// A segment into which another one's owed deliveries were copied, and that lists what is owed in a kept one.
+    static func makeForward() throws -> [UInt8] {
+        let disk = SimulatedDisk(seed: 2)
+        let (writer, _) = try openJournal(disk, .small(maxBytes: 256 << 10), now: time)
+        for number in 0..<200 {
+            let delivery = TestDelivery(body: Array(repeating: UInt8(number), count: 1000))
+            // Much is owed in the first segment, little in the second, nothing later.
+            delivery.decision = number < 30 || number == 50 ? .accepted : .stored
+            delivery.receivedAt = time
+            try store(delivery, in: writer, now: time)
+            for name in disk.names where name.hasSuffix(".segment") {
+                let bytes = disk.content(name)!
+                let scan = bytes.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }
+                let types = Set(scan.records.map(\.header.type))
+                if types.contains(.keep), scan.records.contains(where: \.header.isCopied) {
+                    return Array(bytes[0..<scan.validLength])
+                }
+            }
+        }
+        throw TestFailure.refused
+    }
+
+    static func golden(_ golden: Golden) throws -> [UInt8] {
+        guard let file = fopen(golden.path, "rb") else { throw DiskError(code: errno, operation: .open) }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         let count = fread(&bytes, 1, bytes.count, file)
         return Array(bytes[0..<count])
     }
 
-    static func write(_ bytes: [UInt8]) {
-        guard let file = fopen(goldenPath, "wb") else { return }
+    static func write(_ bytes: [UInt8], as golden: Golden) {
+        guard let file = fopen(golden.path, "wb") else { return }
         fwrite(bytes, 1, bytes.count, file)
         fclose(file)
     }

@@ -52,8 +52,8 @@ struct SegmentScanTests {
 
     @Test("the golden segment of version 1 is read as it was written, and is what is written today")
     func golden() throws {
-        if getenv("GRAPNEL_WRITE_FIXTURES") != nil { SegmentSample.write(try SegmentSample.make()) }
-        let bytes = try SegmentSample.golden()
+        if getenv("GRAPNEL_WRITE_FIXTURES") != nil { SegmentSample.write(try SegmentSample.make(), as: .segment) }
+        let bytes = try SegmentSample.golden(.segment)
         #expect(try SegmentSample.make() == bytes, "the writer's bytes have changed: that is another format version")
         let scan = scan(bytes)
         #expect(scan.headerState == .sound)
@@ -107,6 +107,51 @@ struct SegmentScanTests {
         // Recorded with the format: a route and id hash to this under the sample's key.
         #expect(headers[0].dedupeHash != .none)
         #expect(headers[0].dedupeHash == headers[1].dedupeHash)
+    }
+
+    @Test("the golden segment with copies and a keep record is read as it was written, and is what is written today")
+    func goldenForward() throws {
+        if getenv("GRAPNEL_WRITE_FIXTURES") != nil {
+            SegmentSample.write(try SegmentSample.makeForward(), as: .forward)
+        }
+        let bytes = try SegmentSample.golden(.forward)
+        #expect(
+            try SegmentSample.makeForward() == bytes, "the writer's bytes have changed: that is another format version")
+        let result = verdict(bytes)
+        #expect(result.damage.isEmpty && result.voidRecords.isEmpty)
+        let copies = result.records.filter(\.header.isCopied)
+        #expect(copies.map(\.header.sequence) == [51])
+        #expect(copies.map(\.header.decision) == [.accepted])
+        let keep = try #require(result.records.first { $0.header.type == .keep })
+        #expect(keep.header.reference == 1)
+        let list = bytes.withUnsafeBytes { raw in
+            KeepCoding.decode(
+                ByteReader(raw).part(from: keep.offset + keep.header.headOffset, count: Int(keep.header.headLength)))
+        }
+        #expect(list?.sequences == Array(1...30))
+        #expect(list?.lastSequence ?? 0 >= 30)
+    }
+
+    @Test("copies count with the record behind them, and not without it")
+    func copiesAreClosed() throws {
+        let bytes = try SegmentSample.golden(.forward)
+        let whole = scan(bytes)
+        let index = try #require(whole.records.firstIndex { $0.header.isCopied })
+        let closing = whole.records[index + 1]
+        #expect(!closing.header.isCopied)
+        let previous = whole.records[..<index].last { !$0.header.isCopied }!.header.sequence
+        // Void: the group of the copy was never acknowledged.
+        #expect(!verdict(bytes, bound: previous).records.contains { $0.header.isCopied })
+        #expect(verdict(bytes, bound: closing.header.sequence).records.contains { $0.header.isCopied })
+        // Torn: the closing record did not make it.
+        let torn = verdict(Array(bytes[0..<closing.offset]))
+        #expect(!torn.records.contains { $0.header.isCopied })
+        #expect(torn.damage.isEmpty)
+        // Damaged, and known to have been durable.
+        var damaged = bytes
+        damaged[whole.records[index].offset + 200] ^= 1
+        let result = verdict(damaged, bound: whole.records.last!.header.sequence)
+        #expect(result.damage.map(\.missing) == [51...51])
     }
 
     @Test("cut at any byte, the records before the cut are there and the one it goes through is torn")

@@ -47,7 +47,7 @@ public enum JournalError: Error, Sendable, Equatable {
         case .notADirectory:
             return "\(directory) is not a directory. Remove what is there, or choose another --data-dir."
         case .missing:
-            return "\(directory) does not exist and cannot be made. Create it, or choose another --data-dir."
+            return "\(directory) does not exist. Create it, or choose another --data-dir."
         case .notWritable(let code):
             return
                 "\(directory) cannot be written: \(Self.text(code)). Give it to the user that runs grapnel, mode 0700."

@@ -263,35 +263,50 @@ enum NextSegment {
 /// The sync durations since the last `takeMedian`, at most the latest 1024.
 @safe struct DurationSample: ~Copyable {
     private static let capacity = 1024
-    // `capacity` places each; the first `min(count, capacity)` of `items` are set.
+    // `capacity` places; the first `min(count, capacity)` of `items` are set.
     private let items: UnsafeMutablePointer<UInt64>
-    private let scratch: UnsafeMutablePointer<UInt64>
     private var count = 0
 
-    init() {
-        unsafe items = .allocate(capacity: Self.capacity)
-        unsafe scratch = .allocate(capacity: Self.capacity)
-    }
+    init() { unsafe items = .allocate(capacity: Self.capacity) }
 
-    deinit {
-        unsafe items.deallocate()
-        unsafe scratch.deallocate()
-    }
+    deinit { unsafe items.deallocate() }
 
     mutating func add(_ nanoseconds: UInt64) {
         unsafe (items + count % Self.capacity).initialize(to: nanoseconds)
         count += 1
     }
 
-    /// The median, 0 when nothing was added; starts over.
+    /// The median, 0 when nothing was added; starts over. By selection in place: the library's sort allocates, and this
+    /// runs on the loop's thread.
     mutating func takeMedian() -> UInt64 {
         let filled = min(count, Self.capacity)
         count = 0
         guard filled > 0 else { return 0 }
-        unsafe scratch.initialize(from: items, count: filled)
-        var buffer = unsafe UnsafeMutableBufferPointer(start: scratch, count: filled)
-        unsafe buffer.sort()
-        return unsafe buffer[filled / 2]
+        let wanted = filled / 2
+        var (low, high) = (0, filled - 1)
+        // Hoare's selection: low <= wanted <= high, and the range shrinks with each round.
+        while low < high {
+            let pivot = unsafe items[(low + high) / 2]
+            var (left, right) = (low, high)
+            while left <= right {
+                while unsafe items[left] < pivot { left += 1 }
+                while unsafe items[right] > pivot { right -= 1 }
+                guard left <= right else { break }
+                let moved = unsafe items[left]
+                unsafe items[left] = unsafe items[right]
+                unsafe items[right] = moved
+                left += 1
+                right -= 1
+            }
+            if wanted <= right {
+                high = right
+            } else if wanted >= left {
+                low = left
+            } else {
+                break
+            }
+        }
+        return unsafe items[wanted]
     }
 }
 
