@@ -204,15 +204,18 @@ private final class Reading: @unchecked Sendable {
             }
             if isStopping { return }
             guard let delivery else { continue }
-            let record = try? reader.read(delivery.location, expecting: delivery.sequence)
-            locked { state in
-                switch record {
-                case nil: state.result.failures += 1
-                case .some(nil): state.result.gone += 1
-                case .some(let record?):
-                    let isWhole = record.body.count == 20_000 && !record.body.contains { $0 != record.body.first }
-                    if isWhole { state.result.whole += 1 } else { state.result.failures += 1 }
+            do {
+                let record = try reader.read(delivery.location, expecting: delivery.sequence)
+                let isWhole = record.map { $0.body.count == 20_000 && Set($0.body).count == 1 }
+                locked { state in
+                    switch isWhole {
+                    case nil: state.result.gone += 1
+                    case true?: state.result.whole += 1
+                    case false?: state.result.failures += 1
+                    }
                 }
+            } catch {
+                locked { $0.result.failures += 1 }
             }
         }
     }
