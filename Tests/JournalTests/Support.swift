@@ -2,6 +2,7 @@
 
 import Glibc
 import Journal
+import Synchronization
 
 /// CRC-32 as zlib's, from a table: slow, and right.
 nonisolated(unsafe) private let table: UnsafePointer<UInt32> = {
@@ -32,8 +33,12 @@ func crc(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { tableChecksum(0, 
 /// Seconds as Unix nanoseconds.
 func seconds(_ value: Int) -> UInt64 { UInt64(value) * 1_000_000_000 }
 
-/// A delivery with bytes of its own, kept alive until its group is committed.
-final class TestDelivery {
+/// Keeps what was appended alive until its group is committed, whatever the test does with it: the latest 4096, where a group
+/// has some dozens.
+private let appended = Mutex<(kept: [TestDelivery?], next: Int)>((Array(repeating: nil, count: 4096), 0))
+
+/// A delivery with bytes of its own. `@unchecked Sendable` for `appended`, which only holds it: one test uses it.
+final class TestDelivery: @unchecked Sendable {
     let head: [UInt8]
     let body: [UInt8]
     var cluster = "local"
@@ -70,6 +75,10 @@ final class TestDelivery {
 
     /// Appends it. Head and body stay where they are as long as `self` lives.
     func append(to writer: JournalWriter) -> AppendResult {
+        appended.withLock { [self] appended in
+            appended.kept[appended.next] = self
+            appended.next = (appended.next + 1) % appended.kept.count
+        }
         var append = DeliveryAppend()
         append.bodyChecksum = crc(body)
         append.receiverKind = 2
