@@ -156,9 +156,8 @@ struct RealDiskTests {
     }
 }
 
-/// Reads what it is offered, and sometimes what it was offered long ago. `@unchecked Sendable`: `state` is touched only
-/// while `lock` is held; a pthread mutex, because the thread sanitizer knows what that orders.
-private final class Reading: @unchecked Sendable {
+/// Reads what it is offered, and sometimes what it was offered long ago.
+private final class Reading: Sendable {
     struct Result {
         var whole = 0
         var gone = 0
@@ -171,35 +170,19 @@ private final class Reading: @unchecked Sendable {
         var isStopping = false
     }
 
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private var state = State()
+    private let state = Locked(State())
     private let reader: JournalReader
 
-    init(reader: JournalReader) {
-        self.reader = reader
-        lock = .allocate(capacity: 1)
-        pthread_mutex_init(lock, nil)
-    }
+    init(reader: JournalReader) { self.reader = reader }
 
-    deinit {
-        pthread_mutex_destroy(lock)
-        lock.deallocate()
-    }
-
-    private func locked<Value>(_ body: (inout State) -> Value) -> Value {
-        pthread_mutex_lock(lock)
-        defer { pthread_mutex_unlock(lock) }
-        return body(&state)
-    }
-
-    var result: Result { locked { $0.result } }
-    func offer(_ delivery: CommittedDelivery) { locked { $0.offered.append(delivery) } }
-    func stop() { locked { $0.isStopping = true } }
+    var result: Result { state.withLock { $0.result } }
+    func offer(_ delivery: CommittedDelivery) { state.withLock { $0.offered.append(delivery) } }
+    func stop() { state.withLock { $0.isStopping = true } }
 
     func run() {
         var generator = SystemRandomNumberGenerator()
         while true {
-            let (delivery, isStopping) = locked { state in
+            let (delivery, isStopping) = state.withLock { state in
                 (generator.next() % 3 == 0 ? state.offered.randomElement() : state.offered.last, state.isStopping)
             }
             if isStopping { return }
@@ -207,7 +190,7 @@ private final class Reading: @unchecked Sendable {
             do {
                 let record = try reader.read(delivery.location, expecting: delivery.sequence)
                 let isWhole = record.map { $0.body.count == 20_000 && Set($0.body).count == 1 }
-                locked { state in
+                state.withLock { state in
                     switch isWhole {
                     case nil: state.result.gone += 1
                     case true?: state.result.whole += 1
@@ -215,7 +198,7 @@ private final class Reading: @unchecked Sendable {
                     }
                 }
             } catch {
-                locked { $0.result.failures += 1 }
+                state.withLock { $0.result.failures += 1 }
             }
         }
     }

@@ -8,7 +8,6 @@
 
 import Glibc
 import Journal
-import Synchronization
 
 /// SplitMix64.
 struct SeededGenerator: RandomNumberGenerator {
@@ -27,8 +26,7 @@ struct SeededGenerator: RandomNumberGenerator {
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 }
 
-// `@unchecked Sendable`: `guarded` is touched only while `lock` is held.
-final class SimulatedDisk: Disk, @unchecked Sendable {
+final class SimulatedDisk: Disk {
     static let sectorBytes = 512
 
     struct Faults {
@@ -137,22 +135,9 @@ final class SimulatedDisk: Disk, @unchecked Sendable {
         var directorySyncs = 0
     }
 
-    private let lock = Mutex(())
-    private var guarded: State
+    private let state: Locked<State>
 
-    private struct Guarded {
-        let disk: SimulatedDisk
-
-        func withLock<Result>(_ body: (inout State) -> Result) -> Result {
-            var result: Result?
-            disk.lock.withLock { _ in result = body(&disk.guarded) }
-            return result!
-        }
-    }
-
-    private var state: Guarded { Guarded(disk: self) }
-
-    init(seed: UInt64) { guarded = State(generator: SeededGenerator(seed: seed)) }
+    init(seed: UInt64) { state = Locked(State(generator: SeededGenerator(seed: seed))) }
 
     func withFaults(_ change: (inout Faults) -> Void) { state.withLock { change(&$0.faults) } }
 
