@@ -1,6 +1,7 @@
 import CLinuxIO
-import Glibc
+import Foundation
 import Ring
+import Synchronization
 import Testing
 
 @Suite("SPSCRing")
@@ -45,27 +46,29 @@ struct SPSCRingTests {
         }
         let ring = SPSCRing<Wide>(capacity: 8)
         let count: UInt64 = 200_000
-        async let produced: Void = Task.detached {
+        let progress = Progress()
+        // Threads, not tasks: each side spins until the other moves, and the pool of tasks may have one thread left.
+        async let produced: Void = onThread {
             var next: UInt64 = 0
             while next < count {
                 if ring.push(Wide(a: next, b: ~next, c: next &* 3)) { next += 1 } else { sched_yield() }
             }
-        }.value
-        let wrong = await Task.detached {
+        }
+        async let consumed: Void = onThread {
             var expected: UInt64 = 0
-            var wrong = 0
             while expected < count {
                 guard let element = ring.pop() else {
                     sched_yield()
                     continue
                 }
-                if element.a != expected || element.b != ~expected || element.c != expected &* 3 { wrong += 1 }
+                if element.a != expected || element.b != ~expected || element.c != expected &* 3 {
+                    progress.wrong.add(1, ordering: .relaxed)
+                }
                 expected += 1
             }
-            return wrong
-        }.value
-        await produced
-        #expect(wrong == 0)
+        }
+        _ = await (produced, consumed)
+        #expect(progress.wrong.load(ordering: .relaxed) == 0)
         #expect(ring.pop() == nil)
     }
 }
@@ -98,11 +101,11 @@ struct DoorbellTests {
             _ = write(descriptor, &one, 8)
         }
         let count: UInt64 = 20_000
-        let consumer = Task.detached {
-            var seen: UInt64 = 0
-            while seen < count {
+        let progress = Progress()
+        async let consumed: Void = onThread {
+            while progress.seen.load(ordering: .relaxed) < count {
                 if ring.pop() != nil {
-                    seen += 1
+                    progress.seen.add(1, ordering: .relaxed)
                     continue
                 }
                 bell.prepareToSleep()
@@ -112,18 +115,44 @@ struct DoorbellTests {
                 }
                 var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
                 // A lost wake-up would show as a wait that ends by its limit.
-                if poll(&entry, 1, 20_000) == 0 { return seen }
+                if poll(&entry, 1, 20_000) == 0 {
+                    progress.isOver.store(true, ordering: .relaxed)
+                    return
+                }
                 var value: UInt64 = 0
                 _ = read(descriptor, &value, 8)
             }
-            return seen
         }
-        for value in 0..<count {
-            while !ring.push(value) { sched_yield() }
-            bell.ring()
-            if value % 7 == 0 { sched_yield() }
+        async let produced: Void = onThread {
+            for value in 0..<count {
+                while !ring.push(value) {
+                    // A consumer that gave up would leave the ring full for ever.
+                    if progress.isOver.load(ordering: .relaxed) { return }
+                    sched_yield()
+                }
+                bell.ring()
+                if value % 7 == 0 { sched_yield() }
+            }
         }
-        #expect(await consumer.value == count)
+        _ = await (produced, consumed)
+        #expect(progress.seen.load(ordering: .relaxed) == count)
+    }
+}
+
+/// What two threads of a test tell each other.
+final class Progress: Sendable {
+    let seen = Atomic<UInt64>(0)
+    let wrong = Atomic<Int>(0)
+    let isOver = Atomic<Bool>(false)
+}
+
+/// Runs `body` on a thread of its own.
+func onThread(_ body: @escaping @Sendable () -> Void) async {
+    await withCheckedContinuation { continuation in
+        Thread {
+            body()
+            continuation.resume()
+        }.start()
     }
 }
 
