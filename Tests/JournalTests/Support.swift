@@ -36,30 +36,6 @@ func seconds(_ value: Int) -> UInt64 { UInt64(value) * 1_000_000_000 }
 /// has some dozens.
 private let appended = Locked<(kept: [TestDelivery?], next: Int)>((Array(repeating: nil, count: 4096), 0))
 
-/// A value behind a pthread mutex: unlike `Mutex`, the thread sanitizer knows what that orders. `@unchecked Sendable`: `value`
-/// is touched only while `mutex` is held.
-final class Locked<Value>: @unchecked Sendable {
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var value: Value
-
-    init(_ value: Value) {
-        self.value = value
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
-    }
-
-    func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body(&value)
-    }
-}
-
 /// A delivery with bytes of its own. `@unchecked Sendable` for `appended`, which only holds it: one test uses it.
 final class TestDelivery: @unchecked Sendable {
     let head: [UInt8]
