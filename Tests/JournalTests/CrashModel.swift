@@ -129,6 +129,7 @@ final class CrashModel {
                 faults.shortWritePercent = [0, 40].randomElement(using: &generator)!
                 faults.failedWritePercent = [0, 0, 10].randomElement(using: &generator)!
                 faults.failedSyncPercent = [0, 0, 10].randomElement(using: &generator)!
+                faults.failDirectorySyncs = [0, 0, 1].randomElement(using: &generator)!
                 faults.capacity = [Int.max, Int.max, 300 << 10].randomElement(using: &generator)!
             }
         default:

@@ -65,6 +65,7 @@ struct SegmentPreparation {
             }
         case .recycle(let source, let number, let bytes):
             do throws(DiskError) {
+                try settleNames()
                 try disk.rename(source, to: SegmentFileName.preparing(number))
             } catch {
                 return .failed(job, error, lostSource: false)
@@ -78,6 +79,7 @@ struct SegmentPreparation {
             }
         case .remove(let name):
             do throws(DiskError) {
+                try settleNames()
                 try disk.remove(name)
             } catch {
                 return .failed(job, error, lostSource: error.code == ENOENT)
@@ -90,13 +92,30 @@ struct SegmentPreparation {
             }
         case .keep(let number):
             do throws(DiskError) {
+                try settleNames()
                 try disk.rename(SegmentFileName.segment(number), to: SegmentFileName.kept(number))
-                try disk.syncDirectory()
-                return .kept(number)
             } catch {
                 return .failed(job, error, lostSource: false)
             }
+            do throws(DiskError) {
+                try disk.syncDirectory()
+                return .kept(number)
+            } catch {
+                // The file must have the name that the writer knows it by.
+                do throws(DiskError) {
+                    try disk.rename(SegmentFileName.kept(number), to: SegmentFileName.segment(number))
+                    return .failed(job, error, lostSource: false)
+                } catch {
+                    return .kept(number)
+                }
+            }
         }
+    }
+
+    /// An older segment whose directory sync failed may come back after a power cut; no younger one may go before that is
+    /// settled.
+    private func settleNames() throws(DiskError) {
+        try disk.syncDirectory()
     }
 
     /// Writes a new identity and an empty start over the header of `file`, and syncs.
