@@ -30,7 +30,7 @@ private func read(_ json: UnsafeRawBufferPointer, sender: SenderType, into event
     switch sender {
     case .github: readGitHub(document, into: &event)
     case .gitlab: readGitLab(document, into: &event)
-    case .generic, .genericHMAC, .hmac:
+    default:
         // Often a git host behind a hook of its own making: GitLab's shape is the one with a project.
         if document.text("/project/path_with_namespace") != nil {
             readGitLab(document, into: &event)

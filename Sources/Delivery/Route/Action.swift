@@ -24,6 +24,12 @@ public struct TargetReference: Hashable, Sendable, CustomStringConvertible {
 public enum Action: Sendable, Equatable {
     /// Annotate the object with `reconcile.fluxcd.io/requestedAt` (spec/flux.md section 6).
     case reconcile(TargetReference)
+    /// POST a BuildRequest (JSON, complete) to the instantiate sub-resource of a BuildConfig.
+    case openshiftBuild(TargetReference, buildRequest: [UInt8])
+    /// Create an S2iRun (JSON, complete); the target is its S2iBuilder.
+    case s2iRun(TargetReference, run: [UInt8])
+    /// Have kpack look at an object again. `image` is the normalised reference that changed.
+    case kpackRefresh(TargetReference, image: String, forceBuild: Bool)
     /// POST the delivery's body; re-signed as Standard Webhooks when `signingSecret` is given.
     case http(url: String, timeoutNanoseconds: UInt64, signingSecret: SecretBytes?)
     /// Run a command without a shell; the delivery as JSON on standard input.
@@ -35,6 +41,9 @@ public enum Action: Sendable, Equatable {
     public var name: String {
         switch self {
         case .reconcile: "reconcile"
+        case .openshiftBuild: "openshift-build"
+        case .s2iRun: "s2i-run"
+        case .kpackRefresh: "kpack-refresh"
         case .http: "http"
         case .exec: "exec"
         case .log: "log"

@@ -7,12 +7,18 @@
 public enum ReceiverKind: UInt8, Sendable, CaseIterable {
     case receiver = 1  // Flux `Receiver`
     case hook = 2  // Grapnel `Hook`
+    case buildConfig = 3  // OpenShift `BuildConfig`
+    case s2iBuilder = 4  // KubeSphere `S2iBuilder`
+    case buildService = 5  // Build Service endpoint
 
     /// The resource's kind as it is written in a manifest; also the metric label `kind`.
     public var name: String {
         switch self {
         case .receiver: "Receiver"
         case .hook: "Hook"
+        case .buildConfig: "BuildConfig"
+        case .s2iBuilder: "S2iBuilder"
+        case .buildService: "BuildService"
         }
     }
 }
@@ -24,6 +30,23 @@ public enum SenderType: UInt8, Sendable, CaseIterable {
     case github = 3
     case gitlab = 4
     case hmac = 5
+    case bitbucket = 6
+    case harbor = 7
+    case dockerHub = 8
+    case quay = 9
+    case gcr = 10
+    case nexus = 11
+    case acr = 12
+    case cdEvents = 13
+    case genericOIDC = 14
+    case gitea = 15
+    case standardWebhooks = 16
+    case jfrog = 17
+    case dockerRegistry = 18
+    case azureDevOps = 19
+    case token = 20
+    case basic = 21
+    case unverified = 22
 
     /// The word used in `spec.type`, in logs and as the metric label `sender`.
     public var name: String {
@@ -33,6 +56,23 @@ public enum SenderType: UInt8, Sendable, CaseIterable {
         case .github: "github"
         case .gitlab: "gitlab"
         case .hmac: "hmac"
+        case .bitbucket: "bitbucket"
+        case .harbor: "harbor"
+        case .dockerHub: "dockerhub"
+        case .quay: "quay"
+        case .gcr: "gcr"
+        case .nexus: "nexus"
+        case .acr: "acr"
+        case .cdEvents: "cdevents"
+        case .genericOIDC: "generic-oidc"
+        case .gitea: "gitea"
+        case .standardWebhooks: "standard-webhooks"
+        case .jfrog: "jfrog"
+        case .dockerRegistry: "docker-registry"
+        case .azureDevOps: "azure-devops"
+        case .token: "token"
+        case .basic: "basic"
+        case .unverified: "none"
         }
     }
 }
@@ -112,6 +152,8 @@ public struct RouteDefinition: Sendable {
     public var secrets: [SecretBytes]
     /// For `sender == .hmac` only.
     public var hmac: HMACScheme?
+    /// Verifies and judges instead of `sender`'s table where path and signature alone do not decide.
+    public var rules: (any ReceiverRules)?
     /// Accepted event names (compared ignoring ASCII case); empty accepts all.
     public var events: [String]
     public var readiness: RouteReadiness
@@ -128,7 +170,8 @@ public struct RouteDefinition: Sendable {
 
     public init(
         identity: RouteIdentity, host: String? = nil, path: String, sender: SenderType, secrets: [SecretBytes],
-        hmac: HMACScheme? = nil, events: [String] = [], readiness: RouteReadiness = .ready, actions: [Action] = [],
+        hmac: HMACScheme? = nil, rules: (any ReceiverRules)? = nil,
+        events: [String] = [], readiness: RouteReadiness = .ready, actions: [Action] = [],
         coalesce: Coalesce? = nil, retry: RetryPolicy = RetryPolicy(), bodyBytesMax: Int? = nil,
         dedupeWindowSeconds: UInt32? = nil, source: String = ""
     ) {
@@ -138,6 +181,7 @@ public struct RouteDefinition: Sendable {
         self.sender = sender
         self.secrets = secrets
         self.hmac = hmac
+        self.rules = rules
         self.events = events
         self.readiness = readiness
         self.actions = actions

@@ -264,8 +264,8 @@ extension SenderType {
     public var dedupeWindowSeconds: UInt32 {
         switch self {
         case .github: 60
-        case .gitlab: 600
-        case .generic, .genericHMAC, .hmac: 600
+        case .gitea: 60
+        default: 600
         }
     }
 }

@@ -18,6 +18,8 @@ extension RouteTable {
             guard let scheme = unsafe facts.pointee.scheme else { return .refused(.secretUnusable) }
             return unsafe ConfiguredHMAC.prove(
                 head, scheme, view(facts.pointee.schemeHeader), view(facts.pointee.schemePrefix))
+        // These have rules of their own, which prove them; without, nothing does.
+        default: return .refused(.secretUnusable)
         }
     }
 
@@ -38,7 +40,7 @@ extension RouteTable {
             return DeliveryLabels(
                 event: event, deliveryID: head.first(.xGitlabEventUUID).value ?? .empty,
                 secondID: head.first(.xGitlabWebhookUUID).value ?? .empty)
-        case .generic, .genericHMAC, .hmac:
+        default:
             return DeliveryLabels(event: .empty, deliveryID: .empty, secondID: .empty)
         }
     }

@@ -14,6 +14,17 @@ public enum VerifyCause: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case contentTypeWrong
     case eventNotListed
     case secretUnusable
+    case methodNotAllowed
+    case bodyMalformed
+    case timestampMalformed
+    case timestampOutOfRange
+    case idTokenMissing
+    case idTokenRefused
+    case credentialsMissing
+    case credentialsWrong
+    case receiverUnknown
+    case pathMalformed
+    case parametersWrong
 
     /// The label's value.
     public var name: String {
@@ -30,6 +41,17 @@ public enum VerifyCause: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case .contentTypeWrong: "content-type-wrong"
         case .eventNotListed: "event-not-listed"
         case .secretUnusable: "secret-unusable"
+        case .methodNotAllowed: "method-not-allowed"
+        case .bodyMalformed: "body-malformed"
+        case .timestampMalformed: "timestamp-malformed"
+        case .timestampOutOfRange: "timestamp-out-of-range"
+        case .idTokenMissing: "id-token-missing"
+        case .idTokenRefused: "id-token-refused"
+        case .credentialsMissing: "credentials-missing"
+        case .credentialsWrong: "credentials-wrong"
+        case .receiverUnknown: "receiver-unknown"
+        case .pathMalformed: "path-malformed"
+        case .parametersWrong: "parameters-wrong"
         }
     }
 
@@ -49,6 +71,17 @@ public enum VerifyCause: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case .contentTypeWrong: "choose application/json or application/x-www-form-urlencoded at the sender"
         case .eventNotListed: "the event is not in spec.events of the Receiver"
         case .secretUnusable: "the Secret of this route is missing or has no usable key"
+        case .methodNotAllowed: "the sender must use POST"
+        case .bodyMalformed: "the body is not what this sender sends: is another service behind this address?"
+        case .timestampMalformed: "the timestamp field is missing or no number of seconds since 1970"
+        case .timestampOutOfRange: "the delivery is too old or from the future: compare the clocks of both sides"
+        case .idTokenMissing: "Authorization header is missing"
+        case .idTokenRefused: "verify OIDC token: the token does not prove what this route demands"
+        case .credentialsMissing: "the request bears no credentials: are they set at the sender?"
+        case .credentialsWrong: "the credentials are not those of this route"
+        case .receiverUnknown: "no receiver of that name: is the address right?"
+        case .pathMalformed: "the path has too few or too many parts: copy the address again"
+        case .parametersWrong: "the body asks for something this receiver does not allow"
         }
     }
 }
@@ -58,12 +91,32 @@ public enum IgnoredReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case eventNotListed = 1
     case ping = 2
     case routeRemoved = 3
+    case filtered = 4
+    case refMismatch = 5
+    case branchDeleted = 6
+    case eventIrrelevant = 7
+    case repositoryUnknown = 8
+    case noTarget = 9
+    case upToDate = 10
+    case bodyUnusable = 11
+    case repositoryMismatch = 12
+    case referencePinned = 13
 
     public var name: String {
         switch self {
         case .eventNotListed: "event-not-listed"
         case .ping: "ping"
         case .routeRemoved: "route-removed"
+        case .filtered: "filtered"
+        case .refMismatch: "ref-mismatch"
+        case .branchDeleted: "branch-deleted"
+        case .eventIrrelevant: "event-irrelevant"
+        case .repositoryUnknown: "repository-unknown"
+        case .noTarget: "no-target"
+        case .upToDate: "up-to-date"
+        case .bodyUnusable: "body-unusable"
+        case .repositoryMismatch: "repository-mismatch"
+        case .referencePinned: "reference-pinned"
         }
     }
 }
