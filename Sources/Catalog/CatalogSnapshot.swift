@@ -85,6 +85,8 @@ public struct CatalogSnapshot: Sendable {
     public var counts: CatalogCounts
     /// Where each secret of a route stands, in the order of the route's `secrets`: `key "token" of Secret/team-a/webhook`.
     public var secretPlaces: [RouteIdentity: [String]] = [:]
+    /// Shapes of paths that lead to these routes.
+    public var families: [any PathFamily] = []
 
     public init(
         routes: [RouteDefinition] = [], unserved: [UnservedReceiver] = [], problems: [CatalogProblem] = [],

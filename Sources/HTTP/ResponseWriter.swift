@@ -77,6 +77,14 @@ public struct ResponseWriter {
         put("\r\n")
     }
 
+    /// Adds a field whose name and value are texts of the server's own; what a field may not hold is written as `?`.
+    public mutating func field(_ name: String, text value: String) {
+        for byte in name.utf8 { putByte(isTokenCharacter(byte) ? byte : ASCII.questionMark) }
+        put(": ")
+        for byte in value.utf8 { putByte(isFieldValueCharacter(byte) ? byte : ASCII.questionMark) }
+        put("\r\n")
+    }
+
     /// Ends the head and adds the body.
     ///
     /// - Parameters:

@@ -51,6 +51,13 @@ public struct APIResource: Sendable, Hashable {
         return try path + "/" + Self.segment(plural, "resource", call) + "/" + Self.segment(name, "name", call)
     }
 
+    /// The path of the kind's collection.
+    func collectionPath(namespace: String?, call: KubernetesCall) throws(KubernetesError) -> String {
+        var path = GroupVersion(group: group, version: version).path
+        if isNamespaced { path += try "/namespaces/" + Self.segment(namespace ?? "", "namespace", call) }
+        return try path + "/" + Self.segment(plural, "resource", call)
+    }
+
     /// What the API server itself demands of a name in a path: not empty, not `.` or `..`, no slash and no percent sign.
     private static func segment(
         _ text: String, _ what: String, _ call: KubernetesCall
@@ -63,6 +70,6 @@ public struct APIResource: Sendable, Hashable {
     }
 
     /// RFC 3986 section 2.3, unreserved.
-    private static let segmentCharacters = CharacterSet(
+    static let segmentCharacters = CharacterSet(
         charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 }

@@ -128,6 +128,80 @@ public final class KubernetesClient: Sendable {
         return try await read(path, call: call)
     }
 
+    /// Creates an object, or posts to a sub-resource of `name`. The body is JSON; the answer is the object made.
+    @discardableResult
+    public func create(
+        _ resource: APIResource, namespace: String?, name: String? = nil, subresource: String? = nil, body: [UInt8]
+    ) async throws(KubernetesError) -> Data {
+        let call = KubernetesCall(
+            verb: "create", group: resource.group,
+            resource: subresource.map { "\(resource.plural)/\($0)" } ?? resource.plural,
+            namespace: resource.isNamespaced ? namespace : nil, name: name)
+        var path: String
+        if let name {
+            path = try resource.path(namespace: namespace, name: name, call: call)
+        } else {
+            path = try resource.collectionPath(namespace: namespace, call: call)
+        }
+        if let subresource { path += "/" + subresource }
+        do {
+            return try await send(.POST, path, call: call, contentType: "application/json", body: body)
+        } catch {
+            if error.statusCode == 404, !error.isObjectMissing { await discovery.forget(group: resource.group) }
+            throw error
+        }
+    }
+
+    /// Metadata of the objects of a kind that match `labelSelector` (nil: all), page by page, at most `countMax`.
+    public func listMetadata(
+        _ resource: APIResource, namespace: String?, labelSelector: String?, countMax: Int = 10_000
+    ) async throws(KubernetesError) -> [ObjectMetadata] {
+        let call = KubernetesCall(
+            verb: "list", group: resource.group, resource: resource.plural,
+            namespace: resource.isNamespaced ? namespace : nil)
+        let path = try resource.collectionPath(namespace: namespace, call: call)
+        var objects: [ObjectMetadata] = []
+        var next = ""
+        repeat {
+            var query = "?limit=500"
+            if let labelSelector { query += "&labelSelector=" + Self.escaped(labelSelector) }
+            if !next.isEmpty { query += "&continue=" + Self.escaped(next) }
+            let page = try await send(.GET, path + query, call: call, accept: Self.acceptMetadataList)
+            let list: ObjectMetadata.List
+            do { list = try ObjectMetadata.list(page, of: resource) } catch {
+                throw KubernetesError(call: call, cause: .unreadableAnswer("no list of objects"))
+            }
+            objects += list.objects
+            next = list.next
+            if objects.count > countMax {
+                throw KubernetesError(call: call, cause: .unreadableAnswer("more than \(countMax) objects match"))
+            }
+        } while !next.isEmpty
+        return objects
+    }
+
+    /// Metadata of one object.
+    public func getMetadata(
+        _ resource: APIResource, namespace: String?, name: String
+    ) async throws(KubernetesError) -> ObjectMetadata {
+        let call = KubernetesCall(
+            verb: "get", group: resource.group, resource: resource.plural,
+            namespace: resource.isNamespaced ? namespace : nil, name: name)
+        let path = try resource.path(namespace: namespace, name: name, call: call)
+        let body = try await send(.GET, path, call: call, accept: Self.acceptMetadata)
+        do { return try ObjectMetadata.one(body, of: resource) } catch {
+            throw KubernetesError(call: call, cause: .unreadableAnswer("no object"))
+        }
+    }
+
+    private static let acceptMetadataList =
+        "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
+
+    /// A query value (RFC 3986 section 3.4).
+    private static func escaped(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: APIResource.segmentCharacters) ?? ""
+    }
+
     /// How the API server serves `kind`: in `version` when it does, else in the first version of the group that has it.
     public func resource(
         group: String, version: String?, kind: String

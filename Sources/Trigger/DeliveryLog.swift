@@ -67,19 +67,36 @@ public struct DeliveryPayload: Sendable {
     /// The sender's event name as it stood in the request; may be empty.
     public var eventKind: String
     public var contentType: String
+    public var method: String
+    /// Path and query as they were sent.
+    public var target: String
     /// Credentials are already overwritten (DESIGN section 7).
     public var headers: [Field]
     public var body: [UInt8]
 
     public init(
-        sender: SenderType, deliveryID: String, eventKind: String, contentType: String, headers: [Field], body: [UInt8]
+        sender: SenderType, deliveryID: String, eventKind: String, contentType: String, method: String = "POST",
+        target: String = "/", headers: [Field], body: [UInt8]
     ) {
         self.sender = sender
         self.deliveryID = deliveryID
         self.eventKind = eventKind
         self.contentType = contentType
+        self.method = method
+        self.target = target
         self.headers = headers
         self.body = body
+    }
+}
+
+extension DeliveryPayload {
+    /// The request, as a receiver's rules and filters read it.
+    public var request: InboundRequest {
+        let query = target.firstIndex(of: "?")
+        return InboundRequest(
+            method: method, path: String(target[..<(query ?? target.endIndex)]),
+            query: query.map { String(target[target.index(after: $0)...]) },
+            fields: headers.map { InboundRequest.Field(name: $0.name, value: $0.value) }, body: body)
     }
 }
 

@@ -15,6 +15,7 @@ public final class Dispatcher: Sendable {
         case deliveries([QueuedDelivery])
         case recovered([RecoveredDelivery])
         case finished(TriggerID, ActionResult)
+        case planned(QueuedDelivery, PlanningResult)
         case drain
         case stop
     }
@@ -24,6 +25,7 @@ public final class Dispatcher: Sendable {
         var log: any DeliveryLog
         var routes: any RouteLookup
         var runners: ActionRunners
+        var planner: (any DeliveryPlanner)?
         var decodeEvent: EventDecoder
         var logger: Logger
         var metrics: TriggerMetrics
@@ -36,16 +38,20 @@ public final class Dispatcher: Sendable {
 
     /// Starts the thread. `seed` drives the jitter; nil takes a random one.
     public init(
-        log: any DeliveryLog, routes: any RouteLookup, runners: ActionRunners, decodeEvent: @escaping EventDecoder,
+        log: any DeliveryLog, routes: any RouteLookup, runners: ActionRunners, planner: (any DeliveryPlanner)? = nil,
+        decodeEvent: @escaping EventDecoder,
         settings: DispatcherSettings = DispatcherSettings(), metrics: TriggerMetrics = TriggerMetrics(),
         logger: Logger, seed: UInt64? = nil
     ) {
         self.metrics = metrics
         let parts = Parts(
-            log: log, routes: routes, runners: runners, decodeEvent: decodeEvent, logger: logger, metrics: metrics)
-        let core = DispatcherCore(settings: settings, seed: seed ?? UInt64.random(in: .min ... .max))
+            log: log, routes: routes, runners: runners, planner: planner, decodeEvent: decodeEvent, logger: logger,
+            metrics: metrics)
+        let seed = seed ?? UInt64.random(in: .min ... .max)
+        let core = DispatcherCore(settings: settings, seed: seed)
         let thread = Thread { [mailbox, drained, stopped] in
-            var worker = DispatcherWorker(core: core, parts: parts, mailbox: mailbox, drained: drained)
+            var worker = DispatcherWorker(
+                core: core, planning: PlanningDesk(seed: ~seed), parts: parts, mailbox: mailbox, drained: drained)
             worker.run()
             stopped.set()
         }

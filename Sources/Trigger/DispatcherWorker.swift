@@ -10,7 +10,9 @@ struct DispatcherWorker: ~Copyable {
     private let mailbox: Mailbox<Dispatcher.Message>
     private let drained: Signal
     private let clock = DispatcherClock()
+    private var planning: PlanningDesk
     private var tasks: [TriggerID: Task<Void, Never>] = [:]
+    private var planningTasks: [UInt64: Task<Void, Never>] = [:]
     private var isStopping = false
     private var agesAt: UInt64 = 0
 
@@ -18,9 +20,11 @@ struct DispatcherWorker: ~Copyable {
     private static let ageIntervalNanoseconds: UInt64 = 1_000_000_000
 
     init(
-        core: DispatcherCore, parts: Dispatcher.Parts, mailbox: Mailbox<Dispatcher.Message>, drained: Signal
+        core: DispatcherCore, planning: PlanningDesk, parts: Dispatcher.Parts, mailbox: Mailbox<Dispatcher.Message>,
+        drained: Signal
     ) {
         self.core = core
+        self.planning = planning
         self.parts = parts
         self.mailbox = mailbox
         self.drained = drained
@@ -30,16 +34,19 @@ struct DispatcherWorker: ~Copyable {
     mutating func run() {
         while !isStopping {
             var limit = core.wakeAt
+            if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
             // Ages grow by themselves: look again while something is owed.
             if core.owedDeliveryCount > 0 { limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds) }
             let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
             for message in messages { handle(message) }
+            startPlanning()
             for command in core.takeCommands(now: clock.now) { carryOut(command) }
             updateFigures()
-            if core.isDraining, core.runningCount == 0 { drained.set() }
+            if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
         }
         mailbox.close()
         for task in tasks.values { task.cancel() }
+        for task in planningTasks.values { task.cancel() }
         drained.set()
     }
 
@@ -51,18 +58,32 @@ struct DispatcherWorker: ~Copyable {
             if core.isDraining { return }
             for delivery in deliveries {
                 let definition = parts.routes.definition(of: delivery.route)
+                if let definition, definition.isPlannedPerDelivery, parts.planner != nil {
+                    planning.add(delivery, retry: definition.retry)
+                    continue
+                }
                 core.plan(delivery, definition: definition, ref: ref(of: delivery, definition), now: now)
             }
         case .recovered(let deliveries):
             if core.isDraining { return }
             for recovered in deliveries {
                 let definition = parts.routes.definition(of: recovered.delivery.route)
+                let isConcluded = recovered.outcomes.contains {
+                    $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery
+                }
+                if recovered.plan == nil, !isConcluded, let definition, definition.isPlannedPerDelivery,
+                    parts.planner != nil
+                {
+                    planning.add(recovered.delivery, retry: definition.retry)
+                    continue
+                }
                 core.recover(
                     recovered, definition: definition, ref: ref(of: recovered.delivery, definition), now: now)
             }
         case .finished(let id, let result):
             tasks[id] = nil
             core.complete(id, result, now: now)
+        case .planned(let delivery, let result): take(result, of: delivery, now)
         case .drain: core.isDraining = true
         case .stop:
             core.isDraining = true
@@ -76,6 +97,55 @@ struct DispatcherWorker: ~Copyable {
             let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return parts.decodeEvent(payload).ref
+    }
+
+    // MARK: - Planning
+
+    private mutating func startPlanning() {
+        guard !core.isDraining, let planner = parts.planner else { return }
+        while let delivery = planning.next(now: clock.now) {
+            let (parts, mailbox) = (parts, mailbox)
+            planningTasks[delivery.sequence] = Task {
+                let result = await Self.plan(delivery, planner, parts)
+                mailbox.post(.planned(delivery, result))
+            }
+        }
+    }
+
+    private static func plan(
+        _ delivery: QueuedDelivery, _ planner: any DeliveryPlanner, _ parts: Dispatcher.Parts
+    ) async -> PlanningResult {
+        guard let definition = parts.routes.definition(of: delivery.route) else {
+            return .ignored(reason: IgnoredReason.routeRemoved)
+        }
+        guard let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location) else {
+            return .failed(
+                ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+        }
+        return await planner.plan(delivery, definition, payload)
+    }
+
+    private mutating func take(_ result: PlanningResult, of delivery: QueuedDelivery, _ now: UInt64) {
+        planningTasks[delivery.sequence] = nil
+        // What a drained dispatcher finds out is found out again after the restart.
+        guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else { return }
+        switch verdict {
+        case .planned(let actions):
+            guard let definition = parts.routes.definition(of: delivery.route) else {
+                return core.conclude(delivery, .ignored, reason: IgnoredReason.routeRemoved, now: now)
+            }
+            core.plan(
+                delivery, definition: definition, actions: actions, ref: ref(of: delivery, definition), now: now)
+        case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
+        case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
+        case .waits(let isFirst):
+            guard isFirst, case .failed(let failure) = result else { return }
+            parts.logger.notice(
+                "the targets of a delivery cannot be found yet, will be tried again",
+                metadata: [
+                    "sequence": "\(delivery.sequence)", "route": "\(delivery.route)", "reason": "\(failure.reason)",
+                ])
+        }
     }
 
     private mutating func carryOut(_ command: DispatcherCommand) {
@@ -111,7 +181,9 @@ struct DispatcherWorker: ~Copyable {
         var payload: DeliveryPayload?
         var event = Event()
         switch started.action {
-        case .reconcile(let target): action = .reconcile(target)
+        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh:
+            guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
+            action = whole
         case .http, .exec, .log:
             guard
                 let current = parts.routes.definition(of: started.route)?.actions.first(where: {
@@ -170,8 +242,8 @@ struct DispatcherWorker: ~Copyable {
     private mutating func updateFigures() {
         let metrics = parts.metrics
         metrics.running.set(Int64(core.runningCount))
-        metrics.waiting.set(Int64(core.waitingCount))
-        metrics.owedDeliveries.set(Int64(core.owedDeliveryCount))
+        metrics.waiting.set(Int64(core.waitingCount + planning.count))
+        metrics.owedDeliveries.set(Int64(core.owedDeliveryCount + planning.count))
         metrics.setOpenBreakers(core.openBreakers)
         let now = clock.now
         guard core.owedDeliveryCount > 0 else {

@@ -1,7 +1,7 @@
 // PlannedAction: what the journal remembers of an action, so that a restart knows what is owed and to whom.
 //
-// A `reconcile` entry carries the whole target: it can be carried out whatever the configuration says later. The other
-// kinds carry only enough to be found again among the actions of the current route: a visible part (the URL's origin,
+// Entries that act on an object carry the whole target and what is to be said to it: they can be carried out whatever the
+// configuration says later. The other kinds carry only enough to be found again among the actions of the current route: a visible part (the URL's origin,
 // the command's program) and a fingerprint of the rest, since the rest may hold credentials and the journal must not.
 //
 //     kind      code   target bytes
@@ -10,6 +10,9 @@
 //     http        2    fingerprint UInt64 (little-endian), origin as UTF-8
 //     exec        3    fingerprint UInt64 (little-endian), program as UTF-8
 //     log         4    nothing
+//     openshift-build 5, s2i-run 6
+//                      the target's five texts as in reconcile, then the object to be created, as JSON
+//     kpack-refresh 7  the target's five texts, UInt8 (1: force a build), the image as UTF-8
 
 public import Delivery
 
@@ -19,6 +22,9 @@ public enum PlannedAction: Hashable, Sendable {
     case http(origin: String, fingerprint: UInt64)
     case exec(program: String, fingerprint: UInt64)
     case log
+    case openshiftBuild(TargetReference, buildRequest: [UInt8])
+    case s2iRun(TargetReference, run: [UInt8])
+    case kpackRefresh(TargetReference, image: String, forceBuild: Bool)
 
     /// What a plan says of `action`.
     public init(_ action: Action) {
@@ -28,6 +34,47 @@ public enum PlannedAction: Hashable, Sendable {
         case .exec(let command, _):
             self = .exec(program: command.first ?? "", fingerprint: Self.fingerprint(command))
         case .log: self = .log
+        case .openshiftBuild(let target, let request): self = .openshiftBuild(target, buildRequest: request)
+        case .s2iRun(let target, let run): self = .s2iRun(target, run: run)
+        case .kpackRefresh(let target, let image, let force):
+            self = .kpackRefresh(target, image: image, forceBuild: force)
+        }
+    }
+
+    /// The object that is acted on; nil where none is.
+    var target: TargetReference? {
+        switch self {
+        case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
+            .kpackRefresh(let target, _, _):
+            target
+        case .http, .exec, .log: nil
+        }
+    }
+
+    /// What is to be done, where the entry says it all.
+    var selfContained: Action? {
+        switch self {
+        case .reconcile(let target): .reconcile(target)
+        case .openshiftBuild(let target, let request): .openshiftBuild(target, buildRequest: request)
+        case .s2iRun(let target, let run): .s2iRun(target, run: run)
+        case .kpackRefresh(let target, let image, let force): .kpackRefresh(target, image: image, forceBuild: force)
+        case .http, .exec, .log: nil
+        }
+    }
+
+    /// Doing it once for several deliveries is as good as doing it for each (DESIGN section 7).
+    var isLevelTriggered: Bool {
+        switch self {
+        case .reconcile, .kpackRefresh: true
+        case .http, .exec, .log, .openshiftBuild, .s2iRun: false
+        }
+    }
+
+    /// Whether two deliveries may plan different things for the same queue.
+    var isOfOneDelivery: Bool {
+        switch self {
+        case .openshiftBuild, .s2iRun: true
+        case .reconcile, .kpackRefresh, .http, .exec, .log: false
         }
     }
 
@@ -35,7 +82,7 @@ public enum PlannedAction: Hashable, Sendable {
     public func matches(_ action: Action) -> Bool { self == PlannedAction(action) }
 
     /// Whether it can be carried out only with what the current route says.
-    var needsRoute: Bool { if case .reconcile = self { false } else { true } }
+    var needsRoute: Bool { target == nil }
 
     /// The word for logs and for the metric label `action`.
     public var name: String {
@@ -44,13 +91,18 @@ public enum PlannedAction: Hashable, Sendable {
         case .http: "http"
         case .exec: "exec"
         case .log: "log"
+        case .openshiftBuild: "openshift-build"
+        case .s2iRun: "s2i-run"
+        case .kpackRefresh: "kpack-refresh"
         }
     }
 
     /// What is acted on, for logs and operators; holds no credential.
     public var targetText: String {
         switch self {
-        case .reconcile(let target): target.description
+        case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
+            .kpackRefresh(let target, _, _):
+            target.description
         case .http(let origin, _): origin
         case .exec(let program, _): program
         case .log: ""
@@ -90,8 +142,6 @@ public struct EncodedPlanEntry: Sendable, Equatable {
 }
 
 extension PlannedAction {
-    private static let absent: UInt32 = 0xffff_ffff
-
     /// The code that the journal stores.
     public var kindCode: UInt8 {
         switch self {
@@ -99,6 +149,9 @@ extension PlannedAction {
         case .http: 2
         case .exec: 3
         case .log: 4
+        case .openshiftBuild: 5
+        case .s2iRun: 6
+        case .kpackRefresh: 7
         }
     }
 
@@ -106,15 +159,14 @@ extension PlannedAction {
     public var encoded: EncodedPlanEntry {
         var bytes: [UInt8] = []
         switch self {
-        case .reconcile(let target):
-            for text in [target.cluster, target.apiVersion, target.kind, target.namespace, target.name] {
-                guard let text else {
-                    bytes.append(littleEndian: Self.absent)
-                    continue
-                }
-                bytes.append(littleEndian: UInt32(text.utf8.count))
-                bytes.append(contentsOf: text.utf8)
-            }
+        case .reconcile(let target): bytes.append(target)
+        case .openshiftBuild(let target, let object), .s2iRun(let target, let object):
+            bytes.append(target)
+            bytes += object
+        case .kpackRefresh(let target, let image, let force):
+            bytes.append(target)
+            bytes.append(force ? 1 : 0)
+            bytes += image.utf8
         case .http(let text, let fingerprint), .exec(let text, let fingerprint):
             bytes.append(littleEndian: fingerprint)
             bytes.append(contentsOf: text.utf8)
@@ -128,24 +180,18 @@ extension PlannedAction {
         var rest = entry.target[...]
         switch entry.actionKind {
         case 1:
-            var texts: [String?] = []
-            for _ in 0..<5 {
-                guard let count = rest.takeLittleEndian(UInt32.self) else { return nil }
-                if count == Self.absent {
-                    texts.append(nil)
-                    continue
-                }
-                guard count <= rest.count, let text = String(validating: rest.prefix(Int(count)), as: UTF8.self) else {
-                    return nil
-                }
-                texts.append(text)
-                rest = rest.dropFirst(Int(count))
-            }
-            guard rest.isEmpty, let cluster = texts[0], let kind = texts[2], let namespace = texts[3],
-                let name = texts[4]
+            guard let target = rest.takeTarget(), rest.isEmpty else { return nil }
+            self = .reconcile(target)
+        case 5, 6:
+            guard let target = rest.takeTarget(), !rest.isEmpty else { return nil }
+            self =
+                entry.actionKind == 5
+                ? .openshiftBuild(target, buildRequest: Array(rest)) : .s2iRun(target, run: Array(rest))
+        case 7:
+            guard let target = rest.takeTarget(), let force = rest.popFirst(), force <= 1,
+                let image = String(validating: rest, as: UTF8.self)
             else { return nil }
-            self = .reconcile(
-                TargetReference(cluster: cluster, apiVersion: texts[1], kind: kind, namespace: namespace, name: name))
+            self = .kpackRefresh(target, image: image, forceBuild: force == 1)
         case 2, 3:
             guard let fingerprint = rest.takeLittleEndian(UInt64.self),
                 let text = String(validating: rest, as: UTF8.self)
@@ -161,13 +207,49 @@ extension PlannedAction {
     }
 }
 
+/// Stands for a text that is not there.
+private let absentText: UInt32 = 0xffff_ffff
+
 extension [UInt8] {
+    fileprivate mutating func append(_ target: TargetReference) {
+        for text in [target.cluster, target.apiVersion, target.kind, target.namespace, target.name] {
+            guard let text else {
+                append(littleEndian: absentText)
+                continue
+            }
+            append(littleEndian: UInt32(text.utf8.count))
+            append(contentsOf: text.utf8)
+        }
+    }
+
     fileprivate mutating func append(littleEndian value: some FixedWidthInteger) {
         for shift in stride(from: 0, to: value.bitWidth, by: 8) { append(UInt8(truncatingIfNeeded: value >> shift)) }
     }
 }
 
 extension ArraySlice<UInt8> {
+    /// nil when the slice does not begin with a target.
+    fileprivate mutating func takeTarget() -> TargetReference? {
+        var texts: [String?] = []
+        for _ in 0..<5 {
+            guard let count = takeLittleEndian(UInt32.self) else { return nil }
+            if count == absentText {
+                texts.append(nil)
+                continue
+            }
+            guard count <= self.count, let text = String(validating: prefix(Int(count)), as: UTF8.self) else {
+                return nil
+            }
+            texts.append(text)
+            self = dropFirst(Int(count))
+        }
+        guard let cluster = texts[0], let kind = texts[2], let namespace = texts[3], let name = texts[4] else {
+            return nil
+        }
+        return TargetReference(
+            cluster: cluster, apiVersion: texts[1], kind: kind, namespace: namespace, name: name)
+    }
+
     fileprivate mutating func takeLittleEndian<Value: FixedWidthInteger>(_: Value.Type) -> Value? {
         let byteCount = Value.bitWidth / 8
         guard count >= byteCount else { return nil }

@@ -58,7 +58,8 @@ struct LoopSimulationTests {
         let budget = MemoryBudget(limit: 120_000)
         var loop = DeliveryLoop(
             poller: PollerSimulated(network), control: control, settings: settings, budget: budget,
-            dedupeKey: writer.dedupeKey, commit: .inline(desk, fallback: lane), listeners: [1 << 23])
+            dedupeKey: writer.dedupeKey, commit: .inline(desk, fallback: lane),
+            helpers: HelperPool(isImmediate: true) { _ in nil }, listeners: [1 << 23])
         if random.chance(40) {
             disk.withFaults {
                 $0.shortWritePercent = 20

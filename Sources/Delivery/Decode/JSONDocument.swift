@@ -48,3 +48,28 @@ struct JSONDocument: ~Copyable {
         return unsafe String(decoding: bytes, as: UTF8.self)
     }
 }
+
+/// A parser that is kept from body to body. Owned by one thread.
+@safe
+final class JSONParser {
+    // Destroyed in deinit, used by the owner alone.
+    private let parser: OpaquePointer
+
+    /// nil when there is no memory for it.
+    init?() {
+        guard
+            let parser = unsafe cj_parser_create(
+                JSONDocument.bytesMax, JSONDocument.valuesMax, JSONDocument.depthMax)
+        else { return nil }
+        unsafe self.parser = unsafe parser
+    }
+
+    deinit {
+        unsafe cj_parser_destroy(parser)
+    }
+
+    func isObject(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return unsafe cj_parse(parser, start, bytes.count) == CJ_OK && cj_is_object(parser)
+    }
+}

@@ -157,7 +157,12 @@ public struct RouteDefinition: Sendable {
     /// Accepted event names (compared ignoring ASCII case); empty accepts all.
     public var events: [String]
     public var readiness: RouteReadiness
+    /// What every delivery causes, whatever it says.
     public var actions: [Action]
+    /// What is chosen and filtered for each delivery, off the way to the answer.
+    public var selections: [Selection] = []
+    /// Must hold for any action or selection: CEL over `req` and, for each target, `res`. The source text; see `Filters`.
+    public var filter: String?
     /// Overrides the default coalescing of every action of this route; nil keeps each action's own.
     public var coalesce: Coalesce?
     public var retry: RetryPolicy
@@ -167,6 +172,13 @@ public struct RouteDefinition: Sendable {
     public var dedupeWindowSeconds: UInt32?
     /// Where the resource is written: `file:line`, for messages.
     public var source: String
+
+    /// Whether an accepted delivery leads to anything.
+    public var causesTriggers: Bool { !actions.isEmpty || !selections.isEmpty || rules != nil }
+    /// Whether a filter looks into the body.
+    public var readsBody: Bool { filter != nil || selections.contains { $0.filter != nil } }
+    /// Whether the triggers of a delivery are found only by looking at it or at the cluster.
+    public var isPlannedPerDelivery: Bool { rules != nil || filter != nil || !selections.isEmpty }
 
     public init(
         identity: RouteIdentity, host: String? = nil, path: String, sender: SenderType, secrets: [SecretBytes],

@@ -31,6 +31,8 @@ public final class RouteTable: @unchecked Sendable {
         var readiness: Readiness
         var hasActions: Bool
         var acceptsAnyEvent: Bool
+        var hasRules: Bool
+        var readsBody: Bool
         var dedupeWindowSeconds: UInt32
         var fingerprint: UInt32
         var bodyBytesMax: Int
@@ -61,10 +63,16 @@ public final class RouteTable: @unchecked Sendable {
     private let bucketMask: Int
     private let bytes: UnsafeMutablePointer<UInt8>
     private let index: [RouteIdentity: Int]
+    private let families: [(family: any PathFamily, fallback: Int)]
 
-    /// Compiles. `definitions` claim each (host, path) once: the catalog has settled that; of two, the first stays.
-    public init(_ definitions: [RouteDefinition], bodyBytesMax: Int, generation: UInt64 = 0) {
+    /// Compiles. `routes` claim each (host, path) once: the catalog has settled that; of two, the first stays. The fallbacks of
+    /// `families` follow behind them.
+    public init(
+        _ routes: [RouteDefinition], families: [any PathFamily] = [], bodyBytesMax: Int, generation: UInt64 = 0
+    ) {
+        let definitions = routes + families.map(\.fallback)
         self.definitions = definitions
+        self.families = families.enumerated().map { ($0.element, routes.count + $0.offset) }
         self.generation = generation
         secretTable = SecretTable(definitions.flatMap(\.secrets))
         var pool: [UInt8] = []
@@ -87,7 +95,8 @@ public final class RouteTable: @unchecked Sendable {
             hots.append(
                 Hot(
                     sender: route.sender, kind: route.identity.kind, readiness: readiness,
-                    hasActions: !route.actions.isEmpty, acceptsAnyEvent: route.events.isEmpty,
+                    hasActions: route.causesTriggers, acceptsAnyEvent: route.events.isEmpty,
+                    hasRules: route.rules != nil, readsBody: route.readsBody,
                     dedupeWindowSeconds: route.dedupeWindowSeconds ?? route.sender.dedupeWindowSeconds,
                     fingerprint: Self.fingerprint(of: route),
                     bodyBytesMax: min(route.bodyBytesMax ?? bodyBytesMax, bodyBytesMax),
@@ -116,7 +125,8 @@ public final class RouteTable: @unchecked Sendable {
         bucketMask = size - 1
         unsafe buckets = .allocate(capacity: size)
         unsafe buckets.initialize(repeating: -1, count: size)
-        for number in 0..<definitions.count { insert(number) }
+        // A fallback has no path of its own.
+        for number in 0..<routes.count { insert(number) }
     }
 
     deinit {
@@ -157,8 +167,23 @@ public final class RouteTable: @unchecked Sendable {
 
     // - Lookup
 
-    /// The route of a path, or -1. `host` without port, any case; may be empty. Allocation-free.
+    /// The route of a path, or -1. `host` without port, any case; may be empty. Allocation-free but for paths of a family.
     public func find(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
+        let route = unsafe findExact(path: path, host: host)
+        return unsafe route >= 0 || families.isEmpty ? route : findInFamilies(path: path, host: host)
+    }
+
+    private func findInFamilies(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
+        let text = unsafe String(decoding: path, as: UTF8.self)
+        for (family, fallback) in families where family.prefixes.contains(where: { text.hasPrefix($0) }) {
+            guard var canonical = family.routePath(of: text) else { return fallback }
+            let route = canonical.withUTF8 { unsafe findExact(path: UnsafeRawBufferPointer($0), host: host) }
+            return route >= 0 ? route : fallback
+        }
+        return -1
+    }
+
+    private func findExact(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
         var bucket = unsafe Self.hash(path) & bucketMask
         while true {
             var number = unsafe Int(buckets[bucket])
@@ -187,6 +212,11 @@ public final class RouteTable: @unchecked Sendable {
 
     public func sender(of route: Int) -> SenderType { unsafe facts(route).pointee.sender }
     public func kind(of route: Int) -> ReceiverKind { unsafe facts(route).pointee.kind }
+    /// Rules of its own decide (`RouteDefinition.rules`).
+    public func hasRules(_ route: Int) -> Bool { unsafe facts(route).pointee.hasRules }
+    public func rules(of route: Int) -> (any ReceiverRules)? { definitions[route].rules }
+    /// A filter reads the body: it must be a JSON object where its type says JSON.
+    public func readsBody(_ route: Int) -> Bool { unsafe facts(route).pointee.readsBody }
     public func hasActions(_ route: Int) -> Bool { unsafe facts(route).pointee.hasActions }
     public func bodyBytesMax(of route: Int) -> Int { unsafe facts(route).pointee.bodyBytesMax }
     public func dedupeWindowSeconds(of route: Int) -> UInt32 { unsafe facts(route).pointee.dedupeWindowSeconds }
@@ -252,7 +282,8 @@ public final class RouteTable: @unchecked Sendable {
 
     /// Changes when sender, path, host or actions change: then an id seen before counts as new (DESIGN section 6).
     private static func fingerprint(of route: RouteDefinition) -> UInt32 {
-        let words = "\(route.sender.name)\u{0}\(route.path)\u{0}\(route.host ?? "")\u{0}\(route.actions)"
+        let words =
+            "\(route.sender.name)\u{0}\(route.path)\u{0}\(route.host ?? "")\u{0}\(route.actions)\u{0}\(route.selections)"
         var hash: UInt32 = 0x811c_9dc5
         for byte in words.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
         return hash

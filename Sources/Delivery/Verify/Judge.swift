@@ -95,6 +95,8 @@ public struct DeliveryLabels: Sendable {
     /// Joins the first one for the dedupe key; empty for most senders.
     public var secondID: ByteRange
 
+    public static var none: DeliveryLabels { DeliveryLabels(event: .empty, deliveryID: .empty, secondID: .empty) }
+
     public init(event: ByteRange, deliveryID: ByteRange, secondID: ByteRange) {
         self.event = event
         self.deliveryID = deliveryID

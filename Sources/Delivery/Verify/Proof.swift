@@ -6,7 +6,7 @@
 public import HTTP
 
 /// The state of one request's verification.
-public struct Proof {
+public struct Proof: Sendable {
     public enum State: UInt8, Sendable { case proven, refused, awaitsDigest }
 
     public var state: State
@@ -16,8 +16,8 @@ public struct Proof {
     /// The digest that the request claims; its length is the algorithm's.
     public var digest: InlineArray<64, UInt8>
 
-    static var proven: Proof { Proof(state: .proven, cause: .none) }
-    static func refused(_ cause: VerifyCause) -> Proof { Proof(state: .refused, cause: cause) }
+    public static var proven: Proof { Proof(state: .proven, cause: .none) }
+    public static func refused(_ cause: VerifyCause) -> Proof { Proof(state: .refused, cause: cause) }
 
     init(state: State, cause: VerifyCause, algorithm: UInt8 = 0) {
         self.state = state
@@ -41,7 +41,7 @@ public struct HeadView {
     }
 
     /// The bytes of a range that the parser gave for this head.
-    func bytes(_ range: ByteRange) -> UnsafeRawBufferPointer {
+    public func bytes(_ range: ByteRange) -> UnsafeRawBufferPointer {
         // Sound: the parser gives only ranges inside the head.
         unsafe UnsafeRawBufferPointer(start: base + Int(range.offset), count: Int(range.count))
     }

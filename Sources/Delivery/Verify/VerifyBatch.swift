@@ -81,6 +81,19 @@ public struct VerifyBatch: ~Copyable {
         count = 0
     }
 
+    /// Settles one proof that awaits a digest, from any thread.
+    public static func settleAlone(
+        _ proof: inout Proof, route: Int, of table: RouteTable, body: UnsafeRawBufferPointer
+    ) {
+        let range = table.secrets(of: route)
+        guard range.count > 0 else {
+            proof.state = .refused
+            proof.cause = .secretUnusable
+            return
+        }
+        unsafe settle(&proof, secrets: range, from: 0, of: table, body: body)
+    }
+
     /// Tries the secrets from number `from` on, one by one.
     private static func settle(
         _ proof: inout Proof, secrets: SecretTable.Range, from: Int, of table: RouteTable, body: UnsafeRawBufferPointer

@@ -119,4 +119,23 @@ public enum IgnoredReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case .referencePinned: "reference-pinned"
         }
     }
+
+    /// The value of the answer's Grapnel-Decision field.
+    public var decision: StaticString {
+        switch self {
+        case .eventNotListed: "ignored;event-not-listed"
+        case .ping: "ignored;ping"
+        case .routeRemoved: "ignored;route-removed"
+        case .filtered: "ignored;filtered"
+        case .refMismatch: "ignored;ref-mismatch"
+        case .branchDeleted: "ignored;branch-deleted"
+        case .eventIrrelevant: "ignored;event-irrelevant"
+        case .repositoryUnknown: "ignored;repository-unknown"
+        case .noTarget: "ignored;no-target"
+        case .upToDate: "ignored;up-to-date"
+        case .bodyUnusable: "ignored;body-unusable"
+        case .repositoryMismatch: "ignored;repository-mismatch"
+        case .referencePinned: "ignored;reference-pinned"
+        }
+    }
 }

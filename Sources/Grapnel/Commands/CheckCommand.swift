@@ -136,6 +136,9 @@ extension Action {
     func summary(reveal: Bool) -> String {
         switch self {
         case .reconcile(let target): return "reconcile \(target)"
+        case .openshiftBuild(let target, _): return "openshift-build \(target)"
+        case .s2iRun(let target, _): return "s2i-run \(target)"
+        case .kpackRefresh(let target, _, _): return "kpack-refresh \(target)"
         case .http(let url, _, let secret):
             let origin = (try? HTTPURL(url)).map { "\($0.isSecure ? "https" : "http")://\($0.authority)/…" }
             return "http \(reveal ? url : origin ?? "…")\(secret == nil ? "" : " signed")"

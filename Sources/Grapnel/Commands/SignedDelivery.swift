@@ -1,7 +1,9 @@
 // SignedDelivery: a delivery as a sender makes it: header fields and proof for a body and a secret.
 
 import CCrypto
+import Catalog
 import Delivery
+import Glibc
 
 struct SignedDelivery {
     /// A field, and whether its value is a secret that must not be shown.
@@ -22,7 +24,47 @@ struct SignedDelivery {
         self.body = body
         fields.append(Field(name: "Content-Type", value: "application/json"))
         switch sender {
-        case .generic: break
+        case .generic, .unverified, .dockerHub, .quay, .acr, .cdEvents, .gcr, .genericOIDC:
+            // No proof in a field, or one that only the sender's own issuer can make.
+            if sender == .cdEvents, let event { fields.append(Field(name: "Ce-Type", value: event)) }
+        case .bitbucket:
+            fields += [
+                Field(name: "X-Event-Key", value: event ?? "repo:push"),
+                Field(name: "X-Request-UUID", value: deliveryID),
+                Field(name: "X-Hub-Signature", value: "sha256=" + Self.hex(Self.hmac(CC_SHA256, secret, body))),
+            ]
+        case .gitea:
+            fields += [
+                Field(name: "X-Gitea-Delivery", value: deliveryID),
+                Field(name: "X-Gitea-Event", value: event ?? "push"),
+                Field(name: "X-Gitea-Signature", value: Self.hex(Self.hmac(CC_SHA256, secret, body))),
+                Field(name: "X-Hub-Signature-256", value: "sha256=" + Self.hex(Self.hmac(CC_SHA256, secret, body))),
+            ]
+        case .harbor:
+            let token = String(decoding: secret.bytes, as: UTF8.self)
+            fields.append(Field(name: "Authorization", value: token, isSecret: true))
+        case .nexus:
+            fields.append(
+                Field(name: "X-Nexus-Webhook-Signature", value: Self.hex(Self.hmac(CC_SHA1, secret, body))))
+        case .jfrog:
+            fields.append(Field(name: "X-JFrog-Event-Auth", value: Self.hex(Self.hmac(CC_SHA256, secret, body))))
+        case .standardWebhooks:
+            let seconds = String(time(nil))
+            let signed = Array("\(deliveryID).\(seconds).".utf8) + body
+            let key = SecretBytes(Self.standardKey(secret))
+            fields += [
+                Field(name: "webhook-id", value: deliveryID), Field(name: "webhook-timestamp", value: seconds),
+                Field(name: "webhook-signature", value: "v1," + Self.base64(Self.hmac(CC_SHA256, key, signed))),
+            ]
+        case .dockerRegistry, .token:
+            let token = String(decoding: secret.bytes, as: UTF8.self)
+            fields.append(Field(name: "Authorization", value: "Bearer \(token)", isSecret: true))
+            if sender == .dockerRegistry {
+                fields[0].value = "application/vnd.docker.distribution.events.v1+json"
+            }
+        case .azureDevOps, .basic:
+            let pair = Array(":".utf8) + secret.bytes
+            fields.append(Field(name: "Authorization", value: "Basic " + Self.base64(pair), isSecret: true))
         case .genericHMAC:
             fields.append(Field(name: "X-Signature", value: "sha256=" + Self.hex(Self.hmac(CC_SHA256, secret, body))))
         case .github:
@@ -51,6 +93,15 @@ struct SignedDelivery {
     mutating func set(_ name: String, _ value: String, isSecret: Bool) {
         fields.removeAll { $0.name.lowercased() == name.lowercased() }
         fields.append(Field(name: name, value: value, isSecret: isSecret))
+    }
+
+    /// The key behind `whsec_` and base64 (Standard Webhooks 1.0.0); anything else is the key itself.
+    private static func standardKey(_ secret: SecretBytes) -> [UInt8] {
+        let text = String(decoding: secret.bytes, as: UTF8.self)
+        guard text.hasPrefix("whsec_"), let key = Base64.decode(String(text.dropFirst(6))) else {
+            return secret.bytes
+        }
+        return key
     }
 
     // - digests

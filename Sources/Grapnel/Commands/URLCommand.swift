@@ -80,6 +80,30 @@ enum SenderForm {
             ]
         case .generic:
             [["Content type", "any"], ["Proof", "none but the URL itself: keep it secret"]]
+        case .bitbucket:
+            [["Content type", "application/json"], ["Proof", "X-Hub-Signature, made by the sender from the secret"]]
+        case .gitea:
+            [
+                ["Content type", "application/json"],
+                ["Proof", "X-Gitea-Signature, made by the sender from the secret"],
+            ]
+        case .harbor: [["Content type", "application/json"], ["Proof", "Authorization (the form's \"Auth Header\")"]]
+        case .nexus:
+            [["Content type", "application/json"], ["Proof", "X-Nexus-Webhook-Signature, made from the secret key"]]
+        case .jfrog: [["Content type", "application/json"], ["Proof", "X-JFrog-Event-Auth, made from the secret"]]
+        case .standardWebhooks:
+            [["Content type", "any"], ["Proof", "webhook-id, webhook-timestamp and webhook-signature"]]
+        case .gcr, .genericOIDC: [["Content type", "any"], ["Proof", "Authorization: Bearer with an ID token"]]
+        case .dockerRegistry:
+            [
+                ["Content type", "any"],
+                ["Proof", "a header of the endpoint's configuration, or user and password in the URL"],
+            ]
+        case .azureDevOps, .basic: [["Content type", "any"], ["Proof", "user name and password (Basic)"]]
+        case .token: [["Content type", "any"], ["Proof", "the token, in a header or in the URL"]]
+        case .dockerHub, .quay, .acr, .cdEvents:
+            [["Content type", "application/json"], ["Proof", "none but the URL itself: keep it secret"]]
+        case .unverified: [["Content type", "any"], ["Proof", "none: anybody who knows the URL may call it"]]
         }
     }
 
@@ -91,7 +115,7 @@ enum SenderForm {
     private static func events(_ route: RouteDefinition) -> String {
         switch route.sender {
         case .generic, .genericHMAC: "all (this type does not look at them)"
-        case .github, .gitlab, .hmac:
+        default:
             route.events.isEmpty ? "all that the sender offers are accepted" : route.events.joined(separator: ", ")
         }
     }

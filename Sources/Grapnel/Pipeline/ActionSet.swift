@@ -10,6 +10,8 @@ internal import Trigger
 /// What carries out actions. `exec` is absent unless it is allowed.
 struct ActionSet: Sendable {
     let runners: ActionRunners
+    /// Checks ID tokens.
+    let verifyToken: TokenVerifier
     private let kubernetes: KubernetesClient?
     private let http: HTTPAction
 
@@ -34,12 +36,17 @@ struct ActionSet: Sendable {
             throw .input("\(error)")
         }
         let api = client
+        let clusters: @Sendable (String) -> KubernetesClient? = { cluster in cluster == "local" ? api : nil }
+        verifyToken = { _ in nil }
         runners = ActionRunners(
-            reconcile: api.map { api in ReconcileAction(client: { cluster in cluster == "local" ? api : nil }) },
+            reconcile: api.map { _ in ReconcileAction(client: clusters) },
             http: http,
             exec: settings.allowExec
                 ? ExecAction(directory: FileManager.default.currentDirectoryPath, logger: logger) : nil,
-            log: LogAction(logger: logger))
+            log: LogAction(logger: logger),
+            openshiftBuild: api.map { _ in OpenShiftBuildAction(client: clusters) },
+            s2iRun: api.map { _ in S2iRunAction(client: clusters) },
+            kpackRefresh: api.map { _ in KpackRefreshAction(client: clusters) })
     }
 
     func shutdown() async {

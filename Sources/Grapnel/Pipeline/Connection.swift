@@ -36,6 +36,8 @@ struct Connection {
     var isHead = false
     /// HTTP/1.0: a connection that stays open is announced.
     var isOldVersion = false
+    /// Its receiver has rules of its own: the loop's `ruled` has their ruling once there is one.
+    var isRuled = false
     /// Listed in the loop's `ready`: it has unparsed bytes.
     var isReady = false
     var parser = HeadParser()

@@ -48,7 +48,14 @@ extension DeliveryLoop where P: ~Copyable {
 
     /// Answers a delivery after it was refused or became durable.
     mutating func answer(_ slot: Int, _ verdict: Verdict) {
+        if connections[slot].isRuled {
+            answerRuled(slot, verdict)
+            return
+        }
         switch verdict.result {
+        case .malformed:
+            answer(slot, status: 400, keepsAlive: true)
+            return
         case .refused:
             answer(slot, status: refusalStatus(slot), keepsAlive: true)
             return
@@ -61,22 +68,22 @@ extension DeliveryLoop where P: ~Copyable {
         control.counters.count(kind: connections[slot].kind, status: 200)
         var writer = unsafe ResponseWriter(scratch, date: dates)
         writer.begin(status: 200)
-        writer.field("Grapnel-Delivery", decimal: verdict.sequence)
-        switch verdict.result {
-        case .duplicate: writer.field("Grapnel-Decision", "duplicate")
-        case .ignored:
-            switch verdict.ignoredReason {
-            case .eventNotListed: writer.field("Grapnel-Decision", "ignored;event-not-listed")
-            case .ping: writer.field("Grapnel-Decision", "ignored;ping")
-            case .routeRemoved: writer.field("Grapnel-Decision", "ignored;route-removed")
-            }
-        default: writer.field("Grapnel-Decision", "accepted")
-        }
+        writeDecision(verdict, &writer)
         let count = unsafe writer.finish(
             body: UnsafeRawBufferPointer(start: nil, count: 0), closing: connections[slot].closesAfterAnswer,
             isHead: connections[slot].isHead,
             announcesKeepAlive: connections[slot].isOldVersion)
         send(slot, count: count)
+    }
+
+    /// What became of the delivery, for the sender's own list of recent deliveries.
+    func writeDecision(_ verdict: Verdict, _ writer: inout ResponseWriter) {
+        writer.field("Grapnel-Delivery", decimal: verdict.sequence)
+        switch verdict.result {
+        case .duplicate: writer.field("Grapnel-Decision", "duplicate")
+        case .ignored: writer.field("Grapnel-Decision", verdict.ignoredReason.decision)
+        default: writer.field("Grapnel-Decision", "accepted")
+        }
     }
 
     /// 100 Continue: the head passed every check and memory is reserved.
@@ -90,7 +97,7 @@ extension DeliveryLoop where P: ~Copyable {
     }
 
     /// Sends the answer that lies at the start of `scratch`, then ends the request.
-    private mutating func send(_ slot: Int, count: Int) {
+    mutating func send(_ slot: Int, count: Int) {
         precondition(count > 0, "an answer did not fit its buffer")
         let sent = unsafe poller.send(
             connections[slot].descriptor, slot: UInt32(slot), generation: connections[slot].generation,

@@ -16,18 +16,31 @@ extension DeliveryLoop where P: ~Copyable {
     ) {
         let view = unsafe HeadView(
             base: UnsafeRawPointer(base), fields: UnsafeBufferPointer(rebasing: fields[0..<head.fieldCount]))
+        if table.hasRules(route) {
+            unsafe completeByRules(slot, head, view, base: base, body: body, route: route)
+            return
+        }
         var proof = table.prove(view, route: route)
         let labels = table.labels(view, route: route)
         let judgement = table.judge(view, labels, route: route)
         unsafe table.maskCredentials(view, path: head.path, in: base, route: route)
         connections[slot].phase = .waiting
+        let checksBody = table.readsBody(route) && proof.state != .refused && view.saysJSON
+        if body.count > Self.onLoopBodyBytesMax && (proof.state == .awaitsDigest || checksBody) {
+            unsafe submit(
+                HelperTask(
+                    slot: UInt32(slot), generation: connections[slot].generation, base: base,
+                    headBytes: head.headBytes, body: body, labels: labels, places: RequestPlaces(), route: route,
+                    table: table, work: .proof(proof, judgement, checksBody: checksBody)))
+            return
+        }
         if proof.state == .awaitsDigest {
             unsafe batch.add(&proof, owner: turn.count, route: route, of: table, body: body)
         }
         _ = unsafe turn.append(
             PendingDelivery(
                 slot: UInt32(slot), generation: connections[slot].generation, base: base, headBytes: head.headBytes,
-                body: body, labels: labels, judgement: judgement),
+                body: body, labels: labels, judgement: judgement, checksBody: checksBody),
             proof, route: route)
     }
 
@@ -42,6 +55,7 @@ extension DeliveryLoop where P: ~Copyable {
         }
         control.counters.turnDeliveries.observe(Double(turn.count))
         unsafe batch.run(table: table, proofs: turn.proofs, route: UnsafePointer(turn.routes))
+        checkBodies()
         switch commit {
         case .inline(let desk, let fallback):
             commitInline(desk)
@@ -50,6 +64,18 @@ extension DeliveryLoop where P: ~Copyable {
         case .lane(let lane): submit(to: lane)
         }
         turn.removeAll()
+    }
+
+    /// What a filter will read must be an object; looked at only once it is proven.
+    private mutating func checkBodies() {
+        for index in 0..<turn.count where unsafe turn.pending[index].checksBody {
+            guard unsafe turn.proofs[index].state == .proven && turn.pending[index].judgement == .accepted else {
+                continue
+            }
+            if unsafe !bodyCheck.isObject(turn.pending[index].body) {
+                unsafe turn.pending[index].judgement = .refused(.bodyMalformed)
+            }
+        }
     }
 
     /// The cause for which this request is refused, or nil when it goes to the journal.
@@ -64,7 +90,7 @@ extension DeliveryLoop where P: ~Copyable {
         for index in 0..<turn.count {
             if let cause = refusal(index) {
                 control.counters.count(cause)
-                unsafe turn.pending[index].verdict.result = .refused
+                unsafe turn.pending[index].verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 continue
             }
             var reason: UInt8 = 0
@@ -76,7 +102,9 @@ extension DeliveryLoop where P: ~Copyable {
         for index in 0..<turn.count {
             let pending = unsafe turn.pending[index]
             var verdict = pending.verdict
-            if !isDurable && verdict.result != .refused { verdict.result = .unavailable }
+            if !isDurable && verdict.result != .refused && verdict.result != .malformed {
+                verdict.result = .unavailable
+            }
             guard connections.isCurrent(pending.slot, pending.generation) else { continue }
             settle(Int(pending.slot), verdict, now: now)
         }
@@ -89,7 +117,7 @@ extension DeliveryLoop where P: ~Copyable {
             if let cause = refusal(index) {
                 control.counters.count(cause)
                 var verdict = Verdict()
-                verdict.result = .refused
+                verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 if connections.isCurrent(pending.slot, pending.generation) {
                     settle(Int(pending.slot), verdict, now: nowNanoseconds)
                 }
@@ -153,20 +181,24 @@ extension DeliveryLoop where P: ~Copyable {
         unsafe append.cluster = table.cluster(of: route)
         unsafe append.namespace = table.namespace(of: route)
         unsafe append.name = table.name(of: route)
-        // Names longer than a record's field are cut: 255 bytes are more than any sender uses.
-        unsafe append.deliveryID = UnsafeRawBufferPointer(rebasing: range(pending.labels.deliveryID).prefix(255))
-        unsafe append.eventName = UnsafeRawBufferPointer(rebasing: range(pending.labels.event).prefix(255))
+        // Names longer than a record's field are cut: 255 bytes are more than any sender uses. Those of a ruling live until the
+        // request is settled.
+        let ruling = ruling(of: pending)
+        let deliveryID = unsafe ruling?.deliveryID ?? range(pending.labels.deliveryID)
+        let eventName = unsafe ruling?.eventName ?? range(pending.labels.event)
+        unsafe append.deliveryID = UnsafeRawBufferPointer(rebasing: deliveryID.prefix(255))
+        unsafe append.eventName = UnsafeRawBufferPointer(rebasing: eventName.prefix(255))
         unsafe append.head = UnsafeRawBufferPointer(start: base, count: pending.headBytes)
         unsafe append.body = pending.body
         append.bodyChecksum = unsafe cc_crc32(0, pending.body.baseAddress, pending.body.count)
         append.receiverKind = table.kind(of: route).rawValue
-        append.senderType = table.sender(of: route).rawValue
+        append.senderType = (ruling?.ruling.sender ?? table.sender(of: route)).rawValue
         append.receivedAtUnixNanoseconds = nowUnixNanoseconds
-        append.dedupeWindowSeconds = table.dedupeWindowSeconds(of: route)
+        append.dedupeWindowSeconds = ruling?.ruling.dedupeWindowSeconds ?? table.dedupeWindowSeconds(of: route)
         append.routeFingerprint = UInt64(table.fingerprint(of: route))
         append.routeToken = UInt64(route)
-        if pending.labels.deliveryID.count > 0 && append.dedupeWindowSeconds > 0 {
-            let hash = unsafe dedupeHash(pending, route, base)
+        if deliveryID.count > 0 && append.dedupeWindowSeconds > 0 {
+            let hash = unsafe dedupeHash(deliveryID, pending, route, base)
             append.dedupeKeyLow = hash.low
             append.dedupeKeyHigh = hash.high
         }
@@ -180,10 +212,15 @@ extension DeliveryLoop where P: ~Copyable {
         return append
     }
 
+    private func ruling(of pending: PendingDelivery) -> RuledRequest? {
+        connections.isCurrent(pending.slot, pending.generation) && connections[Int(pending.slot)].isRuled
+            ? ruled[pending.slot] : nil
+    }
+
     /// The key of (route, delivery id). A second id joins the first one.
-    private func dedupeHash(_ pending: PendingDelivery, _ route: Int, _ base: UnsafeRawPointer) -> DedupeHash {
-        let id = unsafe UnsafeRawBufferPointer(
-            start: base + Int(pending.labels.deliveryID.offset), count: Int(pending.labels.deliveryID.count))
+    private func dedupeHash(
+        _ id: UnsafeRawBufferPointer, _ pending: PendingDelivery, _ route: Int, _ base: UnsafeRawPointer
+    ) -> DedupeHash {
         let identity = unsafe table.identityBytes(of: route)
         let hash = unsafe dedupeKey.hash(route: identity, deliveryID: id)
         guard pending.labels.secondID.count > 0 else { return hash }

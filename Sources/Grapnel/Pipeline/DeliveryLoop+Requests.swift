@@ -351,6 +351,7 @@ extension DeliveryLoop where P: ~Copyable {
     func isMethodAllowed(_ method: Method, _ route: Int) -> Bool {
         switch method {
         case .post: true
+        case _ where table.hasRules(route): true
         case .get, .put: table.kind(of: route) == .receiver && table.sender(of: route) == .generic
         default: false
         }

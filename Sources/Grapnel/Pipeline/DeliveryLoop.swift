@@ -46,7 +46,13 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// Deliveries handed to the journal's thread, and those it gave back. It answers in order.
     var submittedCount: UInt64 = 0
     var answeredCount: UInt64 = 0
-    var inFlightCount: UInt64 { submittedCount - answeredCount }
+    /// Requests that helpers have.
+    var helpingCount: UInt64 = 0
+    var inFlightCount: UInt64 { submittedCount - answeredCount + helpingCount }
+    let helpers: HelperPool
+    /// Rulings of requests in flight, by slot.
+    var ruled: [UInt32: RuledRequest] = [:]
+    var bodyCheck = JSONObjectCheck()
 
     /// The loop's one header table: it holds one head at a time.
     let fields: UnsafeMutableBufferPointer<HeaderField>
@@ -65,8 +71,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// Without memory or descriptors for a loop the server cannot run: that ends it here, at the start.
     init(
         poller: consuming P, control: LoopControl, settings: LoopSettings, budget: MemoryBudget, dedupeKey: DedupeKey,
-        commit: CommitPath,
-        listeners: [Int32]
+        commit: CommitPath, helpers: HelperPool, listeners: [Int32]
     ) {
         guard let arena = ReceiveArena() else { preconditionFailure("no memory for a loop's receive arena") }
         self.poller = poller
@@ -75,6 +80,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         self.budget = budget
         self.dedupeKey = dedupeKey
         self.commit = commit
+        self.helpers = helpers
         self.listeners = listeners
         self.arena = arena
         table = control.table
@@ -132,6 +138,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         }
         serveReady()
         feedHungry()
+        takeHelped()
         endTurn()
         takeAnswers()
         poller.flush()
@@ -151,6 +158,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     private mutating func timeout() -> Int32 {
         if !ready.isEmpty { return 0 }
         if isDraining || !hungry.isEmpty { return 20 }
+        if control.hasHelped { return 0 }
         return commit.patienceMilliseconds
     }
 
@@ -201,6 +209,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// Frees everything a connection holds, without touching its descriptor.
     mutating func forget(_ slot: Int) {
         releaseRequest(slot)
+        forgetRuling(slot)
         if let block = connections[slot].stash { slab.giveBack(block) }
         if let block = connections[slot].unsent { slab.giveBack(block) }
         connections[slot].stash = nil
@@ -308,6 +317,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         for listener in listeners { _ = cl_close(listener) }
         // The journal still reads what is in flight.
         while inFlightCount > 0 {
+            takeHelped()
+            endTurn()
             takeAnswers()
             _ = poller.wait(timeoutMilliseconds: 1)
         }

@@ -78,10 +78,19 @@ extension DeliveryPayload {
     init?(_ record: StoredRecord) {
         guard let sender = SenderType(rawValue: record.header.senderType) else { return nil }
         let fields = Self.fields(record.head)
+        let line = Self.requestLine(record.head)
         self.init(
             sender: sender, deliveryID: record.deliveryID, eventKind: record.eventName,
-            contentType: fields.first { $0.name.lowercased() == "content-type" }?.value ?? "", headers: fields,
+            contentType: fields.first { $0.name.lowercased() == "content-type" }?.value ?? "", method: line.method,
+            target: line.target, headers: fields,
             body: Array(record.body))
+    }
+
+    private static func requestLine(_ head: ArraySlice<UInt8>) -> (method: String, target: String) {
+        let line = head.drop { $0 == 0x0d || $0 == 0x0a }.prefix { $0 != 0x0d && $0 != 0x0a }
+        let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+        guard parts.count >= 2 else { return ("POST", "/") }
+        return (String(decoding: parts[0], as: UTF8.self), String(decoding: parts[1], as: UTF8.self))
     }
 
     /// The field lines of a stored head.
@@ -89,7 +98,8 @@ extension DeliveryPayload {
         var fields: [Field] = []
         for line in String(decoding: head, as: UTF8.self).split(separator: "\r\n").dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { continue }
-            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+            var value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+            while let last = value.last, last == " " || last == "\t" { value = value.dropLast() }
             fields.append(Field(name: String(line[..<colon]), value: String(value)))
         }
         return fields

@@ -21,6 +21,7 @@ final class LoopControl: Sendable {
     private let state = Atomic<UInt8>(State.running.rawValue)
     private let tableGeneration = Atomic<UInt64>(0)
     private let nextTable: Mutex<RouteTable>
+    private let helped = Mutex<[HelperResult]>([])
     /// True once the loop has ended.
     let hasEnded = Atomic<Bool>(false)
 
@@ -51,6 +52,22 @@ final class LoopControl: Sendable {
     }
 
     var currentState: State { State(rawValue: state.load(ordering: .acquiring)) ?? .stopped }
+
+    /// From any thread: what a helper found out.
+    func post(_ result: HelperResult) {
+        helped.withLock { $0.append(result) }
+        wake()
+    }
+
+    /// The loop: everything posted since.
+    func takeHelped() -> [HelperResult] {
+        helped.withLock { results in
+            defer { results = [] }
+            return results
+        }
+    }
+
+    var hasHelped: Bool { helped.withLock { !$0.isEmpty } }
 
     /// The loop: the newest table, if it is newer than `seen`.
     func newerTable(than seen: inout UInt64) -> RouteTable? {

@@ -7,7 +7,10 @@ internal import Metrics
 /// Figures of one loop.
 final class LoopCounters: Sendable {
     /// Statuses that a loop answers; the label `code`.
-    static let codes: [UInt16] = [200, 400, 401, 404, 405, 408, 413, 414, 417, 429, 431, 501, 503, 505]
+    static let codes: [UInt16] = [
+        200, 201, 202, 307, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502, 503,
+        505,
+    ]
     /// The label `kind` of a request: the route's, or `none`.
     static let kinds = ["none"] + ReceiverKind.allCases.map(\.name)
 

@@ -162,7 +162,8 @@ final class Pipeline: Sendable {
             route.dedupeWindowSeconds = route.dedupeWindowSeconds ?? settings.dedupeWindowSeconds
             return route
         }
-        return RouteTable(definitions, bodyBytesMax: settings.bodyBytesMax, generation: generation)
+        return RouteTable(
+            definitions, families: snapshot.families, bodyBytesMax: settings.bodyBytesMax, generation: generation)
     }
 
     private static func report(_ snapshot: CatalogSnapshot, _ logger: Logger) {
@@ -186,6 +187,7 @@ final class Pipeline: Sendable {
         _ control: LoopControl, _ lane: JournalLane, _ loopSettings: LoopSettings, _ listeners: [Int32]
     ) {
         let (budget, logger, isInline, desk) = (budget, logger, isInline, desk)
+        let helpers = HelperPool(verifyToken: actions.verifyToken)
         let wantsRing = settings.io == .uring
         NamedThread.start("loop-\(control.index)", stackBytes: 8 << 20) {
             let path: CommitPath = isInline ? .inline(desk, fallback: lane) : .lane(lane)
@@ -194,7 +196,7 @@ final class Pipeline: Sendable {
                 if let ring = PollerRing(capacity: loopSettings.connectionsMax, error: &code) {
                     var loop = DeliveryLoop(
                         poller: ring, control: control, settings: loopSettings, budget: budget,
-                        dedupeKey: desk.writer.dedupeKey, commit: path, listeners: listeners)
+                        dedupeKey: desk.writer.dedupeKey, commit: path, helpers: helpers, listeners: listeners)
                     loop.run()
                     return
                 }
@@ -205,7 +207,7 @@ final class Pipeline: Sendable {
             guard let epoll = PollerEpoll() else { preconditionFailure("the kernel refused an epoll descriptor") }
             var loop = DeliveryLoop(
                 poller: epoll, control: control, settings: loopSettings, budget: budget,
-                dedupeKey: desk.writer.dedupeKey, commit: path, listeners: listeners)
+                dedupeKey: desk.writer.dedupeKey, commit: path, helpers: helpers, listeners: listeners)
             loop.run()
         }
     }

@@ -8,7 +8,9 @@ internal import HTTP
 
 /// What became of a delivery, as the answer says it.
 struct Verdict: BitwiseCopyable {
-    enum Result: UInt8, BitwiseCopyable { case none, accepted, stored, ignored, duplicate, refused, unavailable }
+    enum Result: UInt8, BitwiseCopyable {
+        case none, accepted, stored, ignored, duplicate, refused, malformed, unavailable
+    }
 
     var result = Result.none
     var ignoredReason = IgnoredReason.eventNotListed
@@ -26,6 +28,8 @@ struct PendingDelivery {
     var body: UnsafeRawBufferPointer
     var labels: DeliveryLabels
     var judgement: Judgement
+    /// A filter reads the body: it must be an object.
+    var checksBody = false
     var verdict = Verdict()
 }
 

@@ -43,15 +43,22 @@ public struct ActionRunners: Sendable {
     public var http: (any ActionRunner)?
     public var exec: (any ActionRunner)?
     public var log: (any ActionRunner)?
+    public var openshiftBuild: (any ActionRunner)?
+    public var s2iRun: (any ActionRunner)?
+    public var kpackRefresh: (any ActionRunner)?
 
     public init(
         reconcile: (any ActionRunner)? = nil, http: (any ActionRunner)? = nil, exec: (any ActionRunner)? = nil,
-        log: (any ActionRunner)? = nil
+        log: (any ActionRunner)? = nil, openshiftBuild: (any ActionRunner)? = nil,
+        s2iRun: (any ActionRunner)? = nil, kpackRefresh: (any ActionRunner)? = nil
     ) {
         self.reconcile = reconcile
         self.http = http
         self.exec = exec
         self.log = log
+        self.openshiftBuild = openshiftBuild
+        self.s2iRun = s2iRun
+        self.kpackRefresh = kpackRefresh
     }
 
     subscript(_ action: PlannedAction) -> (any ActionRunner)? {
@@ -60,13 +67,16 @@ public struct ActionRunners: Sendable {
         case .http: http
         case .exec: exec
         case .log: log
+        case .openshiftBuild: openshiftBuild
+        case .s2iRun: s2iRun
+        case .kpackRefresh: kpackRefresh
         }
     }
 
     /// What a kind without a runner gives.
     static func switchedOff(_ action: PlannedAction) -> ActionResult {
         switch action {
-        case .reconcile:
+        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh:
             // Healed by a restart with a cluster; until then it stays owed.
             .failed(
                 ActionFailure(

@@ -26,6 +26,7 @@ extension DispatcherCore {
             trigger.state = .delayed
         }
         let slot = triggers.insert(trigger)
+        if action.isOfOneDelivery { ownActions[slot] = action }
         queues[queue].triggerCount += 1
         queues[queue].action = action
         if let key { queues[queue].waitingByKey[key] = Int32(slot) }
@@ -51,6 +52,7 @@ extension DispatcherCore {
         trigger.notBefore = waiting.notBefore
         trigger.failures = waiting.failures
         triggers[slot] = trigger
+        if action.isOfOneDelivery { ownActions[slot] = action }
         queues[Int(waiting.queue)].action = action
     }
 
@@ -122,6 +124,7 @@ extension DispatcherCore {
     mutating func free(_ slot: Int) {
         let trigger = triggers[slot]
         releaseNames(of: trigger)
+        if !ownActions.isEmpty { ownActions[slot] = nil }
         triggers[slot].generation = 0
         let queue = Int(trigger.queue)
         triggers[slot].queue = IndexList.none
@@ -257,7 +260,8 @@ extension DispatcherCore {
             .start(
                 StartedAction(
                     id: TriggerID(slot: Int32(slot), generation: trigger.generation), sequence: trigger.sequence,
-                    planIndex: trigger.planIndex, attempt: Int(trigger.tries), action: queues[index].action,
+                    planIndex: trigger.planIndex, attempt: Int(trigger.tries),
+                    action: ownActions[slot] ?? queues[index].action,
                     route: routes[Int(trigger.route)], receivedNanoseconds: trigger.receivedNanoseconds,
                     location: trigger.location)))
         return true

@@ -106,6 +106,10 @@ extension DispatcherCore {
             triggers[waiting].generation = place.generation
             triggers[waiting].state = place.state
             triggers[failed] = place
+            if let own = ownActions[failed] {
+                ownActions[failed] = ownActions[waiting]
+                ownActions[waiting] = own
+            }
         }
         settleMerged(triggers[failed], into: triggers[waiting].sequence)
         free(failed)

@@ -171,6 +171,8 @@ package struct DispatcherCore: Sendable {
     var breakerIndexes: [String: Int] = [:]
     var templates = Slab<PlanTemplate>()
     var templateIndexes: [RouteIdentity: Int] = [:]
+    /// What triggers are to do whose queue-mates may have other things to do, by slot.
+    var ownActions: [Int: PlannedAction] = [:]
     var idleQueues = IdleQueues()
     var timers = TimerHeap()
     /// Namespaces with something ready and a free place.
@@ -223,6 +225,39 @@ package struct DispatcherCore: Sendable {
                 policy: templates[template].policy)
             add(trigger, step, ref: ref)
         }
+    }
+
+    /// Plans a delivery whose triggers were found by looking at it. None: nothing is to be done after all.
+    package mutating func plan(
+        _ delivery: QueuedDelivery, definition: RouteDefinition, actions: [Action], ref: String?, now: UInt64
+    ) {
+        advance(to: now)
+        guard owed[delivery.sequence] == nil else { return }
+        var plan: [PlannedAction] = []
+        for action in actions.map({ PlannedAction($0) }) where action.needsRoute || !plan.contains(action) {
+            plan.append(action)
+        }
+        guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
+        commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: plan.map(\.encoded)))
+        owed[delivery.sequence] = plan.count
+        for (index, action) in plan.enumerated() {
+            let route = routes.retain(delivery.route)
+            let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings)
+            let trigger = Trigger(
+                delivery, planIndex: index, queue: queueIndex(for: step), route: route,
+                policy: policies.retain(PolicyKey(definition.retry)))
+            add(trigger, step, ref: ref)
+        }
+    }
+
+    /// Ends a delivery without a plan: `code` is final.
+    package mutating func conclude(_ delivery: QueuedDelivery, _ code: OutcomeCode, reason: String, now: UInt64) {
+        advance(to: now)
+        guard owed[delivery.sequence] == nil else { return }
+        settle(
+            OutcomeEntry(
+                sequence: delivery.sequence, planIndex: OutcomeEntry.wholeDelivery, code: code, reason: reason),
+            action: nil, delivery)
     }
 
     /// Takes up a delivery that the journal still owes. With a plan the plan holds; what needs the route's current

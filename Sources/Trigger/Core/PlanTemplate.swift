@@ -24,9 +24,10 @@ struct PlanStep: Sendable {
     ) {
         self.action = action
         namespace = "\(identity.cluster)/\(identity.namespace)"
-        self.coalesce = coalesce ?? Coalesce(by: action.needsRoute ? .none : .target)
+        self.coalesce = coalesce ?? Coalesce(by: action.isLevelTriggered ? .target : .none)
         switch action {
-        case .reconcile(let target):
+        case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
+            .kpackRefresh(let target, _, _):
             let group = FluxKinds.group(of: target)
             key = .object(
                 cluster: target.cluster, group: group, kind: target.kind, namespace: target.namespace,

@@ -1,0 +1,114 @@
+// PlanningDesk: deliveries that wait for their plan, which takes reading their record and perhaps asking an API server.
+//
+// A state machine without I/O, as the core: deliveries, results and the time go in; what to plan now comes out. Namespaces take
+// turns, one delivery each, so that a storm on one does not keep the others waiting. What failed waits with backoff and jitter;
+// nothing is given up before the delivery's age reaches the route's `retry.maxAge`, except what no repetition can help.
+
+import Delivery
+
+struct PlanningDesk: Sendable {
+    struct Waiting: Sendable {
+        var delivery: QueuedDelivery
+        var retry: RetryPolicy
+        /// Attempts so far, and those that counted.
+        var tries = 0
+        var counted = 0
+        var notBefore: UInt64 = 0
+    }
+
+    /// Plans at once: each may hold a call to an API server.
+    static let runningMax = 32
+
+    private var namespaces: [String: [Waiting]] = [:]
+    private var heads: [String: Int] = [:]
+    private var turn: [String] = []
+    private var delayed: [Waiting] = []
+    private var running: [UInt64: Waiting] = [:]
+    private(set) var waitingCount = 0
+    private var random: SeededRandom
+
+    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+
+    /// Deliveries that have no plan yet.
+    var count: Int { waitingCount + delayed.count + running.count }
+    var runningCount: Int { running.count }
+    /// When `next` must be asked again if nothing else happens.
+    var wakeAt: UInt64? { delayed.map(\.notBefore).min() }
+
+    mutating func add(_ delivery: QueuedDelivery, retry: RetryPolicy) {
+        enqueue(Waiting(delivery: delivery, retry: retry))
+    }
+
+    private mutating func enqueue(_ waiting: Waiting) {
+        let key = "\(waiting.delivery.route.cluster)/\(waiting.delivery.route.namespace)"
+        if namespaces[key] == nil {
+            namespaces[key] = []
+            heads[key] = 0
+            turn.append(key)
+        }
+        namespaces[key]?.append(waiting)
+        waitingCount += 1
+    }
+
+    /// The next delivery to be planned, or nil when none is due or enough are under way.
+    mutating func next(now: UInt64) -> QueuedDelivery? {
+        if !delayed.isEmpty {
+            let due = delayed.filter { $0.notBefore <= now }
+            if !due.isEmpty {
+                delayed.removeAll { $0.notBefore <= now }
+                for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
+            }
+        }
+        guard running.count < Self.runningMax, !turn.isEmpty else { return nil }
+        let key = turn.removeFirst()
+        guard let list = namespaces[key], let head = heads[key], head < list.count else { return nil }
+        let waiting = list[head]
+        waitingCount -= 1
+        if head + 1 == list.count {
+            namespaces[key] = nil
+            heads[key] = nil
+        } else {
+            heads[key] = head + 1
+            if head > 1024 {
+                namespaces[key]?.removeFirst(head + 1)
+                heads[key] = 0
+            }
+            turn.append(key)
+        }
+        running[waiting.delivery.sequence] = waiting
+        return waiting.delivery
+    }
+
+    enum Verdict: Sendable, Equatable {
+        case planned([Action])
+        case ignored(reason: String)
+        case dead(reason: String)
+        /// Comes back by itself; the first failure is worth a line in the log.
+        case waits(isFirst: Bool)
+    }
+
+    /// The end of an attempt.
+    mutating func complete(_ sequence: UInt64, _ result: PlanningResult, now: UInt64) -> Verdict? {
+        guard var waiting = running.removeValue(forKey: sequence) else { return nil }
+        switch result {
+        case .actions(let actions): return .planned(actions)
+        case .ignored(let reason): return .ignored(reason: reason)
+        case .failed(let failure):
+            waiting.tries += 1
+            if failure.verdict == .final { return .dead(reason: failure.reason) }
+            if failure.verdict != .healable { waiting.counted += 1 }
+            let received = waiting.delivery.receivedNanoseconds
+            let age = now > received ? now - received : 0
+            if waiting.counted >= waiting.retry.attempts || age >= waiting.retry.maxAgeNanoseconds {
+                return .dead(reason: failure.reason)
+            }
+            let ceiling = min(
+                waiting.retry.backoffNanoseconds << UInt64(min(waiting.tries - 1, 20)),
+                waiting.retry.maxBackoffNanoseconds)
+            let wait = max(ceiling == 0 ? 0 : random.next() % (ceiling + 1), failure.retryAfterNanoseconds ?? 0)
+            waiting.notBefore = now &+ wait
+            delayed.append(waiting)
+            return .waits(isFirst: waiting.tries == 1)
+        }
+    }
+}
