@@ -29,7 +29,7 @@ let isThreadSanitized = Context.environment["GRAPNEL_SANITIZER"] == "thread"
 let server: Target = .executableTarget(
     name: "Grapnel",
     dependencies: [
-        "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
+        "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "CEL", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
         "Kubernetes", "Catalog",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -48,7 +48,8 @@ let tests: [Target] =
     [
         test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"),
         test("Delivery", "HTTP", "CCrypto"),
-        test("Journal"), test("Kubernetes", logging), test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
+        test("CEL"), test("Journal"), test("Kubernetes", logging),
+        test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
         test("Catalog", "Delivery"),
     ] + (isThreadSanitized ? [] : [server, serverTests])
 
@@ -79,7 +80,11 @@ let package = Package(
         .target(name: "Ring", swiftSettings: rules),
         .target(name: "EventLoop", dependencies: ["CLinuxIO", "CCrypto"], swiftSettings: rules),
         .target(name: "HTTP", swiftSettings: rules),
-        .target(name: "Delivery", dependencies: ["HTTP", "CCrypto", "CJSON"], swiftSettings: rules),
+        .target(name: "CEL", swiftSettings: rules),
+        .target(
+            name: "Delivery",
+            dependencies: ["HTTP", "CCrypto", "CJSON", "CEL", .product(name: "Yams", package: "Yams")],
+            swiftSettings: rules),
         .target(name: "Journal", dependencies: ["CLinuxIO", "Metrics"], swiftSettings: rules),
         .target(
             name: "Kubernetes",

@@ -1,5 +1,27 @@
 // CatalogOptions: what the server's settings mean for the catalog.
 
+public import Delivery
+
+/// A credential of a Build Service endpoint whose secret is looked up in the catalog.
+public struct BuildServiceSecretReference: Sendable {
+    public var endpoint: BuildServiceEndpoint
+    public var namespace: String
+    public var name: String
+    public var key: String
+    public var credential: @Sendable (SecretBytes) -> BuildServiceCredential
+
+    public init(
+        endpoint: BuildServiceEndpoint, namespace: String, name: String, key: String,
+        credential: @escaping @Sendable (SecretBytes) -> BuildServiceCredential
+    ) {
+        self.endpoint = endpoint
+        self.namespace = namespace
+        self.name = name
+        self.key = key
+        self.credential = credential
+    }
+}
+
 public struct CatalogOptions: Sendable {
     /// Who decides on the readiness and path of a Flux Receiver.
     public enum ReceiverStatus: String, Sendable, CaseIterable {
@@ -20,6 +42,11 @@ public struct CatalogOptions: Sendable {
     public var allowExec: Bool
     /// The server's limit, which `maxBody` of a Hook may lower and not raise.
     public var bodyBytesMax: Int
+    public var openShift = OpenShiftSettings()
+    public var kubeSphere = KubeSphereSettings()
+    public var buildService = BuildServiceSettings()
+    /// Credentials of Build Service endpoints that stand in Secrets.
+    public var buildServiceReferences: [BuildServiceSecretReference] = []
     /// The name of the cluster for identities and targets.
     public var cluster: String
 

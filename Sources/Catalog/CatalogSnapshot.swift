@@ -87,6 +87,10 @@ public struct CatalogSnapshot: Sendable {
     public var secretPlaces: [RouteIdentity: [String]] = [:]
     /// Shapes of paths that lead to these routes.
     public var families: [any PathFamily] = []
+    /// From repositories and images to what follows them.
+    public var repositories = RepositoryIndex()
+    /// From images to the kpack objects that read them.
+    public var images = ImageIndex([])
 
     public init(
         routes: [RouteDefinition] = [], unserved: [UnservedReceiver] = [], problems: [CatalogProblem] = [],

@@ -9,7 +9,7 @@ public enum ActionResult: Sendable, Equatable {
 }
 
 /// Why an attempt failed, in terms of what to do about it.
-public struct ActionFailure: Sendable, Equatable {
+public struct ActionFailure: Error, Sendable, Equatable {
     public enum Verdict: Sendable, Equatable {
         /// Time heals it: uses up no attempt, tried until the delivery reaches `retry.maxAge`.
         case healable

@@ -95,7 +95,7 @@ private func goodReceiver(_ change: String = "") -> String {
                 replicas: 3
                 """.utf8))
         #expect(file.ignored == 2 && file.targets == 1 && file.resources.isEmpty)
-        #expect(file.problems.map(\.severity) == [.note, .warning])
+        #expect(file.problems.map(\.severity) == [.note, .warning, .warning])
         #expect(!file.hasUnidentified)
     }
 
@@ -186,7 +186,7 @@ private func goodReceiver(_ change: String = "") -> String {
             ("secretRefs: [{name: s}]\nactions: []", "5: spec.type is missing"),
             (
                 "type: githup\nsecretRefs: [{name: s}]\nactions: []",
-                "5: spec.type \"githup\" is unknown; known types: github, gitlab, hmac (did you mean \"github\"?)"
+                "5: spec.type \"githup\" is unknown; known types: generic-hmac, github, gitlab, hmac, bitbucket, "
             ),
             ("type: github\nactions: []", "5: spec.secretRefs is missing"),
             ("type: github\nsecretRefs: []\nactions: []", "6: spec.secretRefs is empty"),
@@ -220,7 +220,10 @@ private func goodReceiver(_ change: String = "") -> String {
     @Test(
         "a wrong action is refused",
         arguments: [
-            ("{}", "must be a map with exactly one of: reconcile, http, exec, log"),
+            (
+                "{}",
+                "must be a map with exactly one of: reconcile, openshiftBuild, s2iRun, kpackRefresh, http, exec, log"
+            ),
             ("log", "must be a map with exactly one of"),
             ("{log: {}, exec: {}}", "must be a map with exactly one of"),
             ("{lgo: {}}", "unknown action \"lgo\"; known: reconcile"),

@@ -43,42 +43,64 @@ extension CatalogSnapshot {
     }
 
     @Test(
-        "what this version does not evaluate makes a Receiver not ready, never open",
+        "a filter that does not compile makes a Receiver not ready, never open",
         arguments: [
-            ("resourceFilter: 'true'", "spec.resourceFilter is not evaluated", 13),
-            ("events: [push]\nresourceFilter: 'true'", "spec.resourceFilter is not evaluated", 14),
+            ("resourceFilter: 'req.ref =='", "invalid resourceFilter expression"),
+            ("resourceFilter: req.flag", "invalid resourceFilter expression"),
+            ("resourceFilter: nothing == 1", "invalid resourceFilter expression"),
         ])
-    func filter(more: String, reason: String, line: Int) throws {
+    func badFilter(more: String, reason: String) throws {
         let snapshot = try compile(Sample.secret("s") + Sample.receiver("r", more: more))
-        guard case .notReady(let text)? = snapshot.routes.first?.readiness else { return #expect(Bool(false)) }
+        guard case .notReady(let text)? = snapshot.routes.first?.readiness else {
+            Issue.record("the route is \(String(describing: snapshot.routes.first?.readiness))")
+            return
+        }
         #expect(text.contains(reason))
         #expect(snapshot.errors.count == 1 && snapshot.errors[0].contains("Receiver/default/r: not ready: \(reason)"))
         #expect(!snapshot.hasProblems)
     }
 
-    @Test("a filter of one resource, and the name *, make it not ready as well")
-    func resourceFilter() throws {
-        for (entry, reason) in [
-            ("{kind: GitRepository, name: a, filter: 'true'}", "the filter of GitRepository/a"),
-            ("{kind: GitRepository, name: '*', matchLabels: {a: b}}", "the name * of GitRepository"),
-        ] {
-            let text = Sample.receiver("r").replacing("{kind: GitRepository, name: webapp}", with: entry)
-            let snapshot = try compile(Sample.secret("s") + text)
-            guard case .notReady(let text)? = snapshot.routes.first?.readiness else { return #expect(Bool(false)) }
-            #expect(text.contains(reason))
+    @Test("filters and the name * become selections; what needs none stays an action")
+    func selections() throws {
+        let text = Sample.receiver("r", more: "resourceFilter: 'req.a == 1'").replacing(
+            "resources: [{kind: GitRepository, name: webapp}]",
+            with: """
+                resources:
+                  - {kind: GitRepository, name: plain}
+                  - {kind: GitRepository, name: own, filter: "res.metadata.name == 'own'"}
+                  - {kind: GitRepository, name: '*', matchLabels: {a: b}}
+                  - {kind: GitRepository, name: '*'}
+                """)
+        let snapshot = try compile(Sample.secret("s") + text)
+        let route = try #require(snapshot.routes.first)
+        #expect(route.readiness == .ready && route.filter?.source == "req.a == 1" && route.isPlannedPerDelivery)
+        #expect(route.actions.count == 1)
+        func target(_ name: String) -> TargetReference {
+            TargetReference(apiVersion: nil, kind: "GitRepository", namespace: "default", name: name)
         }
-        // An empty filter is none.
+        try #require(route.selections.count == 2)
+        #expect(route.selections[0].targets == .named(target("own")))
+        #expect(route.selections[0].filter?.source == "res.metadata.name == 'own'")
+        #expect(route.selections[1].targets == .labelled(target(""), labels: ["a": "b"]))
+        #expect(snapshot.errors.count == 1 && snapshot.errors[0].contains("needs matchLabels"))
+    }
+
+    @Test("an empty filter is none")
+    func emptyFilter() throws {
         let snapshot = try compile(Sample.secret("s") + Sample.receiver("r", more: "resourceFilter: ''"))
-        #expect(snapshot.routes.first?.readiness == .ready)
+        #expect(snapshot.routes.first?.readiness == .ready && snapshot.routes.first?.filter == nil)
+        #expect(snapshot.routes.first?.isPlannedPerDelivery == false)
     }
 
     @Test(
-        "types of later versions have no route and do not keep the catalog from being ready",
+        "every type of Flux becomes a route; those that the loop does not prove have rules",
         arguments: ["bitbucket", "harbor", "dockerhub", "quay", "gcr", "nexus", "acr", "cdevents"])
-    func laterTypes(type: String) throws {
+    func types(type: String) throws {
         let snapshot = try compile(Sample.secret("s") + Sample.receiver("r", type: type))
-        #expect(snapshot.routes.isEmpty && !snapshot.hasProblems)
-        #expect(snapshot.errors.first?.contains("type \(type) is not supported by this version") == true)
+        let route = try #require(snapshot.routes.first)
+        #expect(route.sender.name == type && route.rules != nil && route.readiness == .ready)
+        // gcr without email and audience is reported and refuses every token.
+        #expect(snapshot.errors.count == (type == "gcr" ? 2 : 0))
     }
 
     @Test("a Receiver becomes a route with its sender, events, secret, limit and targets")
@@ -247,31 +269,82 @@ extension CatalogSnapshot {
     }
 
     @Test(
-        "what a later version can do leaves the Hook without a route",
+        "actions on objects that are chosen for each delivery become selections",
         arguments: [
-            ("[{openshiftBuild: {name: x}}]", "openshiftBuild"), ("[{s2iRun: {builderName: x}}]", "s2iRun"),
-            ("[{kpackRefresh: {}}]", "kpackRefresh"),
-            ("[{reconcile: {matchRepository: true, kinds: [GitRepository]}}]", "matchRepository"),
+            (
+                "[{openshiftBuild: {name: x}}]",
+                Selection(
+                    .openshiftBuild,
+                    .named(
+                        TargetReference(
+                            apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: "default", name: "x")),
+                    place: "openshift-build")
+            ),
+            (
+                "[{s2iRun: {builderName: x}}]",
+                Selection(
+                    .s2iRun,
+                    .named(
+                        TargetReference(
+                            apiVersion: "devops.kubesphere.io/v1alpha1", kind: "S2iBuilder", namespace: "default",
+                            name: "x")), place: "s2i-run")
+            ),
+            ("[{kpackRefresh: {}}]", Selection(.kpackRefresh, .ofImage(cluster: "local"))),
+            (
+                "[{reconcile: {matchRepository: true, kinds: [GitRepository]}}]",
+                Selection(
+                    .reconcile, .ofRepository(cluster: "local", kinds: ["GitRepository"], namespaces: ["default"]),
+                    place: "matchRepository")
+            ),
+            (
+                "[{openshiftBuild: {matchRepository: true, namespaces: ['*']}}]",
+                Selection(
+                    .openshiftBuild, .ofRepository(cluster: "local", kinds: ["BuildConfig"], namespaces: []),
+                    place: "matchRepository")
+            ),
         ])
-    func later(actions: String, name: String) throws {
+    func chosen(actions: String, selection: Selection) throws {
         let snapshot = try compile(Sample.secret("s") + Sample.hook("h").replacing("[{log: {}}]", with: actions))
-        #expect(snapshot.routes.isEmpty && snapshot.unserved.count == 1 && !snapshot.hasProblems)
-        #expect(snapshot.errors.count == 1 && snapshot.errors[0].hasPrefix("12: ") && snapshot.errors[0].contains(name))
-        #expect(snapshot.errors[0].contains("is not supported by this version"))
+        #expect(snapshot.errors == [] && snapshot.routes.first?.selections == [selection])
+        #expect(snapshot.routes.first?.actions == [])
     }
 
     @Test(
-        "types of later versions leave it without a route",
-        arguments: ["gitea", "generic", "standard-webhooks", "token", "docker-registry"])
-    func laterTypes(type: String) throws {
+        "every sender type becomes a route with rules",
+        arguments: ["gitea", "forgejo", "standard-webhooks", "token", "docker-registry", "basic", "jfrog", "quay"])
+    func types(type: String) throws {
         let snapshot = try compile(
             Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: \(type)"))
-        #expect(snapshot.routes.isEmpty && snapshot.errors.first?.contains("type \(type) is not supported") == true)
+        #expect(snapshot.errors == [] && snapshot.routes.first?.rules != nil)
+        #expect(snapshot.routes.first?.sender.name == (type == "forgejo" ? "gitea" : type))
     }
 
-    @Test("a filter, or a signing secret that is missing, makes it not ready")
+    @Test("type generic proves nothing, so no Hook may have it; type none says that it is meant")
+    func open() throws {
+        let generic = try compile(
+            Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: generic"))
+        #expect(generic.routes.isEmpty && generic.errors.first?.contains("type none") == true)
+        let none = try compile(
+            Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: none"))
+        #expect(none.routes.first?.sender == .unverified && none.routes.first?.readiness == .ready)
+    }
+
+    @Test("a credential that the type does not know makes it not ready")
+    func credential() throws {
+        let snapshot = try compile(
+            Sample.secret("s")
+                + Sample.hook("h", more: "credential: {type: query, name: key}").replacing(
+                    "type: github", with: "type: token"))
+        #expect(snapshot.routes.first?.readiness == .ready)
+        let wrong = try compile(
+            Sample.secret("s")
+                + Sample.hook("h", more: "credential: {type: id-token}").replacing("type: github", with: "type: token"))
+        #expect(wrong.routes.isEmpty && wrong.errors.first?.contains("spec.credential.type must be") == true)
+    }
+
+    @Test("a filter that does not compile, or a signing secret that is missing, makes it not ready")
     func notReady() throws {
-        let filter = try compile(Sample.secret("s") + Sample.hook("h", more: "filter: 'true'"))
+        let filter = try compile(Sample.secret("s") + Sample.hook("h", more: "filter: 'req.x ='"))
         guard case .notReady? = filter.routes.first?.readiness else { return #expect(Bool(false)) }
         #expect(filter.routes.first?.actions == [])
         let action = "[{http: {url: 'http://127.0.0.1/', signingSecretRef: {name: nope}}}]"

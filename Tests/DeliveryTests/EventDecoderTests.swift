@@ -8,6 +8,15 @@ struct EventDecoderTests {
     private func decode(
         _ body: [UInt8], sender: SenderType = .github, kind: String? = nil, contentType: String? = "application/json"
     ) -> Event {
+        // The URLs have tests of their own.
+        var event = whole(body, sender: sender, kind: kind, contentType: contentType)
+        event.repositoryURLs = []
+        return event
+    }
+
+    private func whole(
+        _ body: [UInt8], sender: SenderType = .github, kind: String? = nil, contentType: String? = "application/json"
+    ) -> Event {
         body.withUnsafeBytes { decodeEvent(sender: sender, eventKind: kind, contentType: contentType, body: $0) }
     }
 
@@ -20,6 +29,31 @@ struct EventDecoderTests {
     private func payload(_ name: String) throws -> [UInt8] {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         return Array(try Data(contentsOf: tests.appending(path: "Fixtures/payloads/\(name).json")))
+    }
+
+    @Test("every URL by which GitHub and GitLab name a repository is there, for whoever looks it up")
+    func urls() throws {
+        #expect(
+            whole(try payload("github-push"), kind: "push").repositoryURLs.contains(
+                "git@github.com:Codertocat/Hello-World.git"))
+        let gitlab = whole(try payload("gitlab-push"), sender: .gitlab, kind: "Push Hook")
+        #expect(
+            gitlab.repositoryURLs.count == 3
+                && Set(gitlab.repositoryURLs.compactMap { RepositoryName(url: $0) }).count == 1)
+    }
+
+    @Test("GitHub's package events name an image, its tag and its digest")
+    func package() throws {
+        let real = whole(try payload("github-package-published-docker"), kind: "package")
+        #expect(real.image == "ghcr.io/codertocat/hello-world" && real.tag == nil)
+        #expect(real.digest == "sha256:3da1996a8115d7616457760d9920b815241d0a03b34cf5f04e9a0e9d8de37498")
+        func event(_ url: String) -> Event {
+            whole(Array(#"{"package":{"package_version":{"package_url":"\#(url)"}}}"#.utf8), kind: "package")
+        }
+        #expect(event("ghcr.io/Team/app:v1").image == "ghcr.io/team/app" && event("ghcr.io/Team/app:v1").tag == "v1")
+        #expect(event("https://npm.pkg.github.com/app").image == nil && event("app:v1").tag == nil)
+        // Of another event the same members say nothing.
+        #expect(whole(try payload("github-package-published-docker"), kind: "push").image == nil)
     }
 
     // MARK: - Bodies that say nothing

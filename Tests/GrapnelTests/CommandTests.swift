@@ -300,8 +300,9 @@ private let manifests = """
             ("nonsense", "{\"error\":\"the line is no JSON object\",\"id\":null}"),
             ("[]", "{\"error\":\"the line is no JSON object\",\"id\":null}"),
             (
-                "{\"id\":\"1\",\"kind\":\"cel-eval\",\"input\":{}}",
-                "{\"error\":\"unknown kind \\\"cel-eval\\\"; known: path, receiver-spec, crd-admission\",\"id\":\"1\"}"
+                "{\"id\":\"1\",\"kind\":\"cel\",\"input\":{}}",
+                "{\"error\":\"unknown kind \\\"cel\\\"; known: path, cel-compile, cel-eval, cel-stack, oidc-claims, oidc-spec, "
+                    + "oidc-compile, jwt-issuer, receiver-spec, crd-admission\",\"id\":\"1\"}"
             ),
             ("{\"id\":\"2\",\"kind\":\"path\"}", "{\"error\":\"input must be an object\",\"id\":\"2\"}"),
             (

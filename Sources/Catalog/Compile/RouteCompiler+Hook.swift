@@ -1,6 +1,6 @@
 // RouteCompiler+Hook: a Hook to a route.
 //
-// A Hook is never open: without a usable secret, with a filter that is not evaluated, or with an action that may not run, its
+// A Hook is never open: without a usable secret, with a filter that does not compile, or with an action that may not run, its
 // route answers 503 and acts on nothing.
 
 import Delivery
@@ -10,10 +10,6 @@ extension RouteCompiler {
         let identity = RouteIdentity(
             cluster: options.cluster, kind: .hook, namespace: hook.metadata.namespace, name: hook.metadata.name)
         let place = placed.place(hook.line)
-        if let first = hook.unsupported.first {
-            for other in hook.unsupported.dropFirst() { report(placed.place(other.line), identity, other.message) }
-            return refuse(placed.place(first.line), identity, first.message)
-        }
         var route = RouteDefinition(
             identity: identity, host: hook.host, path: hook.path, sender: hook.sender, secrets: [], hmac: hook.hmac,
             events: hook.events, coalesce: hook.coalesce, retry: hook.retry, bodyBytesMax: hook.bodyBytesMax,
@@ -26,16 +22,31 @@ extension RouteCompiler {
                 "spec.maxBody \(Quantity.text(bytes: limit)) is above the server's --max-body "
                     + "\(Quantity.text(bytes: options.bodyBytesMax)), which counts", .warning)
         }
-        addSecrets(of: hook, to: &route, placed)
-        if hook.hasFilter {
-            let reason = "spec.filter is not evaluated by this version; remove it"
-            report(placed.place(hook.filterLine), identity, "not ready: \(reason)")
-            reasons.append(reason)
+        if hook.sender != .unverified && hook.sender != .genericOIDC { addSecrets(of: hook, to: &route, placed) }
+        route.filter = filter(hook.filter, "filter", of: &route, placed)
+        var configuration = hook.configuration
+        configuration.providers = providers(hook.providers, of: &route, placed)
+        if hook.sender == .gcr, let reference = hook.secrets.first {
+            (configuration.email, configuration.audience) = googleAccount(
+                reference.name, of: route, placed.place(reference.line))
         }
+        if case .ready = route.readiness,
+            let problem = SenderTable.problem(hook.sender, configuration, secretCount: route.secrets.count)
+        {
+            report(place, identity, "not ready: \(problem)")
+            reasons.append(problem)
+        }
+        addRules(to: &route, configuration, secrets: route.secrets)
+        if configuration.credential == .pathSegment { addTokenPath(route.path) }
         for action in hook.actions { add(action, to: &route, &reasons, placed) }
         if let reason = reasons.first {
             route.actions = []
+            route.selections = []
             route.readiness = .notReady(reason: reason)
+        }
+        if case .notReady = route.readiness {
+            route.actions = []
+            route.selections = []
         }
         if hook.isSuspended { route.readiness = .suspended }
         claim(route, createdAt: hook.metadata.createdAt, place)
@@ -73,6 +84,11 @@ extension RouteCompiler {
             if let action = reconcile(target, of: route.identity, placed.place(target.line)) {
                 route.actions.appendOnce(action)
             }
+        case .reconcileMatching(let match): route.selections.append(selection(.reconcile, match, route.identity))
+        case .openshiftBuild(let object): add(object, .openshiftBuild, "build.openshift.io/v1", to: &route, placed)
+        case .s2iRun(let object): add(object, .s2iRun, "devops.kubesphere.io/v1alpha1", to: &route, placed)
+        case .kpackRefresh:
+            route.selections.append(Selection(.kpackRefresh, .ofImage(cluster: options.cluster)))
         case .http(let url, let timeout, let reference):
             var signing: SecretBytes?
             if let reference {
@@ -98,6 +114,28 @@ extension RouteCompiler {
             route.actions.append(.exec(command: command, timeoutNanoseconds: timeout))
         case .log:
             route.actions.appendOnce(.log)
+        }
+    }
+
+    private func selection(_ act: Selection.Act, _ match: RepositoryMatch, _ identity: RouteIdentity) -> Selection {
+        let namespaces =
+            match.namespaces.contains("*") ? [] : match.namespaces.isEmpty ? [identity.namespace] : match.namespaces
+        return Selection(
+            act, .ofRepository(cluster: options.cluster, kinds: match.kinds, namespaces: namespaces),
+            place: "matchRepository")
+    }
+
+    private mutating func add(
+        _ object: HookObject, _ act: Selection.Act, _ apiVersion: String, to route: inout RouteDefinition,
+        _ placed: PlacedResource
+    ) {
+        switch object {
+        case .matching(let match): route.selections.append(selection(act, match, route.identity))
+        case .named(let target):
+            let reference = TargetReference(
+                cluster: options.cluster, apiVersion: apiVersion, kind: target.kind,
+                namespace: target.namespace ?? route.identity.namespace, name: target.name)
+            route.selections.append(Selection(act, .named(reference), place: act.rawValue))
         }
     }
 }

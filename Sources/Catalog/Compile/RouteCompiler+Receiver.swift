@@ -1,8 +1,8 @@
 // RouteCompiler+Receiver: a Flux Receiver to a route (spec/flux.md sections 2, 3 and 5).
 //
 // Own: the path is computed from the Secret; without a Secret or its key there is no path and so no route. Given: another
-// controller computed the path and judged readiness, and both are read from the status. Either way a Receiver with a filter or `*` is
-// not ready in this version: to act unfiltered would trigger what the filter keeps out.
+// controller computed the path and judged readiness, and both are read from the status. A Receiver whose filter does not compile is not
+// ready: to act unfiltered would trigger what the filter keeps out.
 
 import Delivery
 
@@ -18,7 +18,7 @@ extension RouteCompiler {
         }
         let token: SecretBook.Answer =
             receiver.secretName.map { secret($0, key: "token", of: identity, placed.place(receiver.secretLine)) }
-            ?? .unusable("spec.secretRef is missing")
+            ?? (sender == .genericOIDC ? .found(SecretBytes([])) : .unusable("spec.secretRef is missing"))
         guard let path = path(of: receiver, identity, token, placed) else { return }
         var route = RouteDefinition(
             identity: identity, path: path, sender: sender, secrets: [], events: receiver.events,
@@ -27,6 +27,7 @@ extension RouteCompiler {
         case .found(let value) where !value.isEmpty:
             // Type generic proves nothing: its Secret makes the path, and is not needed again.
             if sender != .generic { add(value, name: receiver.secretName ?? "", key: "token", to: &route) }
+        case .found where sender == .genericOIDC: break
         case .found:
             let reason = "the token in Secret/\(identity.namespace)/\(receiver.secretName ?? "") is empty"
             route.readiness = .secretUnusable(reason: reason)
@@ -35,14 +36,44 @@ extension RouteCompiler {
             route.readiness = .secretUnusable(reason: reason)
             report(placed.place(receiver.secretLine), identity, reason)
         }
+        addTargets(of: receiver, to: &route, placed)
+        var configuration = SenderConfiguration()
+        configuration.providers = providers(receiver.providers, of: &route, placed)
+        if sender == .gcr, let name = receiver.secretName {
+            (configuration.email, configuration.audience) = googleAccount(
+                name, of: route, placed.place(receiver.secretLine))
+        }
+        addRules(to: &route, configuration, secrets: route.secrets)
         if let reason = notReady(receiver, identity, placed) { route.readiness = .notReady(reason: reason) }
         if receiver.isSuspended { route.readiness = .suspended }
-        for target in receiver.targets where target.name != "*" {
-            if let action = reconcile(target, of: identity, placed.place(target.line)) {
-                route.actions.appendOnce(action)
+        claim(route, createdAt: receiver.metadata.createdAt, place)
+    }
+
+    /// Named targets become actions; those that are chosen by label or pass a filter of their own become selections.
+    private mutating func addTargets(
+        of receiver: ReceiverManifest, to route: inout RouteDefinition, _ placed: PlacedResource
+    ) {
+        route.filter = filter(receiver.filter, "resourceFilter", of: &route, placed)
+        for (index, target) in receiver.targets.enumerated() {
+            let place = placed.place(target.line)
+            let entry = "resources[\(index)] (kind=\(target.kind), name=\(target.name))"
+            let own = filter(target.filter, entry, of: &route, placed)
+            guard case .reconcile(let reference)? = reconcile(target, of: route.identity, place) else { continue }
+            if target.name == "*" {
+                guard let labels = target.labels else {
+                    report(place, route.identity, "\(entry) is left out: the name * needs matchLabels; {} selects all")
+                    continue
+                }
+                var all = reference
+                all.name = ""
+                route.selections.append(
+                    Selection(.reconcile, .labelled(all, labels: labels), filter: own, place: entry))
+            } else if let own {
+                route.selections.append(Selection(.reconcile, .named(reference), filter: own, place: entry))
+            } else {
+                route.actions.appendOnce(.reconcile(reference))
             }
         }
-        claim(route, createdAt: receiver.metadata.createdAt, place)
     }
 
     /// nil, with the problem reported, when the Receiver cannot be addressed.
@@ -68,19 +99,6 @@ extension RouteCompiler {
     private mutating func notReady(
         _ receiver: ReceiverManifest, _ identity: RouteIdentity, _ placed: PlacedResource
     ) -> String? {
-        var reason: (text: String, line: Int)?
-        if receiver.hasFilter {
-            reason = ("spec.resourceFilter is not evaluated by this version", receiver.filterLine)
-        } else if let target = receiver.targets.first(where: \.hasFilter) {
-            reason = ("the filter of \(target.kind)/\(target.name) is not evaluated by this version", target.line)
-        } else if let target = receiver.targets.first(where: { $0.name == "*" }) {
-            reason = ("the name * of \(target.kind) is not evaluated by this version", target.line)
-        }
-        if let reason {
-            let text = "\(reason.text); remove it, or leave this Receiver to its present controller"
-            report(placed.place(reason.line), identity, "not ready: \(text)")
-            return text
-        }
         guard options.receiverStatus == .given else { return nil }
         // fluxcd/pkg runtime/conditions IsReady.
         let conditions = receiver.status.conditions
@@ -91,12 +109,6 @@ extension RouteCompiler {
     }
 
     private static func sender(_ type: String) -> SenderType? {
-        switch type {
-        case "generic": .generic
-        case "generic-hmac": .genericHMAC
-        case "github": .github
-        case "gitlab": .gitlab
-        default: nil
-        }
+        ReceiverManifest.types.contains(type) ? SenderType.allCases.first { $0.name == type } : nil
     }
 }

@@ -15,10 +15,16 @@ struct RouteCompiler {
     private let secrets: SecretBook
     private var claims: [PathClaim] = []
     private var unserved: [UnservedReceiver] = []
+    private var sources: [SourceObject] = []
+    private var families: [any PathFamily] = []
+    private var images = ImageIndex([])
+    private var tokenPaths: [String] = []
     private var problems: [CatalogProblem] = []
     private var secretPlaces: [RouteIdentity: [String]] = [:]
     /// Secret keys whose doubtful value was reported: once is enough for all receivers that use it.
     private var doubted: Set<String> = []
+    /// By their text: teams share filters.
+    private var filters: [String: Swift.Result<Filter, FilterError>] = [:]
 
     /// spec/flux.md section 3: 3 MiB, and a body of exactly that passes.
     static let fluxBodyBytesMax = 3 << 20
@@ -28,6 +34,9 @@ struct RouteCompiler {
         var unserved: [UnservedReceiver]
         var problems: [CatalogProblem]
         var secretPlaces: [RouteIdentity: [String]]
+        var sources: [SourceObject]
+        var families: [any PathFamily]
+        var images: ImageIndex
     }
 
     /// `resources` in the order of the files, each resource once.
@@ -41,13 +50,27 @@ struct RouteCompiler {
             switch placed.resource {
             case .receiver(let receiver): compiler.add(receiver, placed)
             case .hook(let hook): compiler.add(hook, placed)
+            case .source(let source): compiler.sources.append(source.object(cluster: options.cluster))
+            case .buildConfig(let config):
+                compiler.add(config, placed)
+                compiler.sources += config.source(cluster: options.cluster)
+            case .s2iBuilder(let builder):
+                compiler.add(builder, placed)
+                compiler.sources += builder.source(cluster: options.cluster)
+            case .kpack: break
             case .secret: break
             }
         }
+        let kpack = resources.compactMap { placed -> KpackObject? in
+            if case .kpack(let object) = placed.resource { object.object } else { nil }
+        }
+        compiler.images = compiler.addBuildService(kpack)
+        compiler.families = [OpenShiftPathFamily(), KubeSpherePathFamily(), BuildServicePathFamily()]
+        if !compiler.tokenPaths.isEmpty { compiler.families.append(TokenPathFamily(routes: compiler.tokenPaths)) }
         return compiler.settled()
     }
 
-    private init(options: CatalogOptions, secrets: SecretBook) {
+    init(options: CatalogOptions, secrets: SecretBook) {
         self.options = options
         self.secrets = secrets
     }
@@ -56,10 +79,11 @@ struct RouteCompiler {
         options.watchNamespaces.isEmpty || options.watchNamespaces.contains(namespace)
     }
 
-    private func settled() -> Result {
+    func settled() -> Result {
         let settled = PathClaims(claims)
         var result = Result(
-            routes: settled.owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces)
+            routes: settled.owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces,
+            sources: sources, families: families, images: images)
         for lost in settled.lost {
             let winner = lost.winner.route.identity
             let host = lost.loser.route.host.map { " on host \($0)" } ?? ""
@@ -103,6 +127,30 @@ struct RouteCompiler {
         secretPlaces[route.identity, default: []].append(
             "key \(quoted(key)) of Secret/\(route.identity.namespace)/\(name)")
     }
+
+    /// A filter, compiled; nil when there is none, or when it does not compile: then the route is not ready.
+    mutating func filter(
+        _ text: Placed<String>?, _ name: String, of route: inout RouteDefinition, _ placed: PlacedResource
+    ) -> Filter? {
+        guard let text else { return nil }
+        do throws(FilterError) {
+            let hasClaims = route.sender == .genericOIDC
+            let key = (hasClaims ? "claims " : "") + text.value
+            if let known = filters[key] { return try known.get() }
+            let made = Swift.Result { () throws(FilterError) in try Filter(text.value, hasClaims: hasClaims) }
+            filters[key] = made
+            return try made.get()
+        } catch {
+            let reason = "invalid \(name == "resourceFilter" ? name : "filter") expression"
+            let whole = name == "resourceFilter" || name == "filter" ? reason : "\(reason) for \(name)"
+            report(placed.place(text.line), route.identity, "not ready: \(whole): \(error.message)")
+            route.readiness = .notReady(reason: "\(whole): \(error.message)")
+            return nil
+        }
+    }
+
+    /// Requests for this route have the secret as one more segment of the path.
+    mutating func addTokenPath(_ path: String) { tokenPaths.append(path) }
 
     mutating func claim(_ route: RouteDefinition, createdAt: Int?, _ place: SourcePlace) {
         claims.append(PathClaim(route: route, createdAt: createdAt, place: place))

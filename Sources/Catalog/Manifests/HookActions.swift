@@ -1,14 +1,17 @@
 // HookActions: `spec.actions` of a Hook, a list in which each item has exactly one key, the action's name.
 
 enum HookActions {
-    private static let supported = ["reconcile", "http", "exec", "log"]
-    private static let later = ["openshiftBuild", "s2iRun", "kpackRefresh"]
+    private static let supported = [
+        "reconcile", "openshiftBuild", "s2iRun", "kpackRefresh", "http", "exec", "log",
+    ]
+    /// What a repository match looks through unless told: everything of Flux that names a repository or an image.
+    static let matchedKinds = ["GitRepository", "OCIRepository", "ImageRepository"]
     private static let actionsMax = 1_000
     private static let second: UInt64 = 1_000_000_000
     private static let timeouts = (second / 1_000)...(24 * 3_600 * second)
 
     /// `actions: []` is valid: store and answer only. No `actions` at all is an error, since it may have been forgotten.
-    static func read(_ spec: inout YAMLFields, _ unsupported: inout [YAMLFinding]) -> [HookAction] {
+    static func read(_ spec: inout YAMLFields) -> [HookAction] {
         let findings = spec.findings
         guard spec.has("actions") else {
             _ = spec.node("actions")
@@ -21,48 +24,78 @@ enum HookActions {
             findings.error(spec.line(of: "actions"), "spec.actions has more than \(actionsMax) entries")
             return []
         }
-        return items.compactMap { action($0, findings, &unsupported) }
+        return items.compactMap { action($0, findings) }
     }
 
-    private static func action(
-        _ item: Placed<YAMLNode>, _ findings: YAMLFindings, _ unsupported: inout [YAMLFinding]
-    ) -> HookAction? {
-        let known = (supported + later).joined(separator: ", ")
+    private static func action(_ item: Placed<YAMLNode>, _ findings: YAMLFindings) -> HookAction? {
+        let known = supported.joined(separator: ", ")
         guard let fields = item.value.fields, fields.count == 1, let field = fields.first else {
             findings.error(item.line, "\(item.path) must be a map with exactly one of: \(known)")
             return nil
         }
         let place = Placed(value: field.value, line: field.line, path: "\(item.path).\(field.key)")
         switch field.key {
-        case "reconcile": return reconcile(place, findings, &unsupported)
+        case "reconcile": return reconcile(place, findings)
+        case "openshiftBuild": return object(place, "name", "BuildConfig", findings).map { .openshiftBuild($0) }
+        case "s2iRun": return object(place, "builderName", "S2iBuilder", findings).map { .s2iRun($0) }
+        case "kpackRefresh":
+            if !field.value.isNull { YAMLFields(field.value, path: place.path, findings: findings)?.finish() }
+            return .kpackRefresh
         case "http": return http(place, findings)
         case "exec": return exec(place, findings)
         case "log":
             if !field.value.isNull { YAMLFields(field.value, path: place.path, findings: findings)?.finish() }
             return .log
-        case let name where later.contains(name):
-            unsupported.append(
-                YAMLFinding(
-                    line: field.line, message: "\(item.path): the action \(name) is not supported by this version"))
         default:
             findings.error(
                 field.line,
                 "\(item.path): unknown action \(quoted(field.key)); known: \(known)"
-                    + NearestName.hint(field.key, among: supported + later))
+                    + NearestName.hint(field.key, among: supported))
         }
         return nil
     }
 
-    private static func reconcile(
-        _ place: Placed<YAMLNode>, _ findings: YAMLFindings, _ unsupported: inout [YAMLFinding]
-    ) -> HookAction? {
+    /// `{matchRepository: true, kinds: [...], namespaces: [...]}`; nil when the field is absent or false.
+    private static func match(_ fields: inout YAMLFields, kinds known: [String]) -> RepositoryMatch? {
+        guard fields.boolean("matchRepository") == true else { return nil }
+        let kinds = known.count > 1 ? fields.texts("kinds") : nil
+        for kind in kinds ?? [] where !known.contains(kind.value) {
+            fields.findings.error(
+                kind.line, "\(kind.path) must be one of \(known.joined(separator: ", ")), found \(quoted(kind.value))")
+        }
+        let namespaces = fields.texts("namespaces") ?? []
+        for namespace in namespaces where !KubernetesName.isLabel(namespace.value) && namespace.value != "*" {
+            fields.findings.error(namespace.line, "\(namespace.path) \(quoted(namespace.value)) is no namespace")
+        }
+        return RepositoryMatch(
+            kinds: kinds.map { $0.map(\.value) } ?? known, namespaces: namespaces.map(\.value), line: fields.line)
+    }
+
+    /// One object by name, or all of the event's repository.
+    private static func object(
+        _ place: Placed<YAMLNode>, _ nameField: String, _ kind: String, _ findings: YAMLFindings
+    ) -> HookObject? {
         guard var fields = YAMLFields(place.value, path: place.path, findings: findings) else { return nil }
-        if fields.boolean("matchRepository") == true {
-            unsupported.append(
-                YAMLFinding(
-                    line: fields.line(of: "matchRepository"),
-                    message: "\(place.path).matchRepository is not supported by this version; name the objects"))
-            return nil
+        if let match = match(&fields, kinds: [kind]) {
+            fields.finish()
+            return .matching(match)
+        }
+        let name = fields.text(nameField, required: true)
+        let namespace = fields.text("namespace")
+        fields.finish()
+        let errorsBefore = findings.errors.count
+        ReceiverManifest.checkReference(apiVersion: nil, kind: nil, name: name, namespace: namespace, findings)
+        guard let name, findings.errors.count == errorsBefore else { return nil }
+        return .named(
+            ReceiverTarget(
+                apiVersion: nil, kind: kind, name: name.value, namespace: namespace?.value, line: place.line))
+    }
+
+    private static func reconcile(_ place: Placed<YAMLNode>, _ findings: YAMLFindings) -> HookAction? {
+        guard var fields = YAMLFields(place.value, path: place.path, findings: findings) else { return nil }
+        if let match = match(&fields, kinds: matchedKinds) {
+            fields.finish()
+            return .reconcileMatching(match)
         }
         let apiVersion = fields.text("apiVersion")
         let kind = fields.text("kind", required: true)
@@ -83,7 +116,7 @@ enum HookActions {
         return .reconcile(
             ReceiverTarget(
                 apiVersion: apiVersion?.value, kind: kind.value, name: name.value, namespace: namespace?.value,
-                hasFilter: false, line: place.line))
+                line: place.line))
     }
 
     private static func http(_ place: Placed<YAMLNode>, _ findings: YAMLFindings) -> HookAction? {

@@ -1,7 +1,6 @@
 // HookManifest: Grapnel's own receiver (`grapnel.dev/v1alpha1`, kind `Hook`), checked field by field.
 //
-// Three kinds of trouble are kept apart: what is wrong (the document is refused), what a later version will do
-// (`unsupported`: the document is right and has no route), and what is not evaluated yet (`filter`: a route that answers 503).
+// What is wrong refuses the document; what depends on other objects (Secrets, targets) is the compiler's to judge.
 
 import Delivery
 
@@ -15,9 +14,27 @@ struct SecretReference: Equatable, Sendable {
 /// An action as it is written, with its secret still to be looked up.
 enum HookAction: Sendable {
     case reconcile(ReceiverTarget)
+    case reconcileMatching(RepositoryMatch)
+    case openshiftBuild(HookObject)
+    case s2iRun(HookObject)
+    case kpackRefresh
     case http(url: String, timeoutNanoseconds: UInt64, signing: SecretReference?)
     case exec(command: [String], timeoutNanoseconds: UInt64, line: Int)
     case log
+}
+
+/// `matchRepository: true` and where to look.
+struct RepositoryMatch: Sendable {
+    let kinds: [String]
+    /// Empty: the Hook's own; `*`: all.
+    let namespaces: [String]
+    let line: Int
+}
+
+/// One object, or all of the event's repository.
+enum HookObject: Sendable {
+    case named(ReceiverTarget)
+    case matching(RepositoryMatch)
 }
 
 struct HookManifest: Sendable {
@@ -31,22 +48,18 @@ struct HookManifest: Sendable {
     let secrets: [SecretReference]
     let secretsLine: Int
     let hmac: HMACScheme?
-    let hasFilter: Bool
-    let filterLine: Int
+    let configuration: SenderConfiguration
+    let providers: [ReceiverProvider]
+    let filter: Placed<String>?
     let actions: [HookAction]
     let coalesce: Coalesce?
     let retry: RetryPolicy
     let bodyBytesMax: Int?
     let dedupeWindowSeconds: UInt32?
     let isSuspended: Bool
-    /// What only a later version can do; not empty means: no route.
-    let unsupported: [YAMLFinding]
 
-    static let supportedTypes = ["github", "gitlab", "hmac"]
-    /// Types of the manifest's language that this version has no verifier for.
-    static let laterTypes =
-        ReceiverManifest.types.filter { !supportedTypes.contains($0) }
-        + ["gitea", "forgejo", "standard-webhooks", "jfrog", "docker-registry", "azure-devops", "token", "basic"]
+    /// Every sender type but the one that proves nothing, and the second name of one.
+    static let types = SenderType.allCases.filter { $0 != .generic }.map(\.name) + ["forgejo"]
 
     private static let pathBytesMax = 1_024
     private static let secretsMax = 16
@@ -59,8 +72,7 @@ struct HookManifest: Sendable {
         let findings = fields.findings
         let errorsBefore = findings.errors.count
         guard var spec = fields.map("spec", required: true) else { return nil }
-        var unsupported: [YAMLFinding] = []
-        let sender = Self.sender(&spec, &unsupported)
+        let sender = Self.sender(&spec)
         self.host = Self.host(&spec)
         self.path = Self.path(&spec) ?? "/hooks/\(metadata.namespace)/\(metadata.name)"
         self.pathLine = spec.line(of: "path")
@@ -72,7 +84,8 @@ struct HookManifest: Sendable {
             findings.error(event.line, "\(event.path) must be an event's name of 1 to 256 bytes")
         }
         self.events = events.map(\.value)
-        let references = spec.list("secretRefs", required: true) ?? []
+        let isOpen = sender == .unverified || sender == .genericOIDC
+        let references = spec.list("secretRefs", required: !isOpen) ?? []
         self.secrets = references.compactMap { Self.reference($0, findings) }
         self.secretsLine = spec.line(of: "secretRefs")
         if spec.has("secretRefs"), references.isEmpty {
@@ -81,9 +94,14 @@ struct HookManifest: Sendable {
             findings.error(secretsLine, "spec.secretRefs has more than \(Self.secretsMax) entries")
         }
         self.hmac = Self.hmac(&spec, sender: sender)
-        self.hasFilter = !(spec.text("filter")?.value ?? "").isEmpty
-        self.filterLine = spec.line(of: "filter")
-        self.actions = HookActions.read(&spec, &unsupported)
+        self.configuration = Self.configuration(&spec, sender: sender)
+        self.providers = ReceiverManifest.providers(&spec) ?? []
+        if sender == .genericOIDC, providers.isEmpty {
+            findings.error(
+                spec.line, "type generic-oidc needs spec.oidcProviders: without an issuer nothing can be verified")
+        }
+        self.filter = spec.text("filter").flatMap { $0.value.isEmpty ? nil : $0 }
+        self.actions = HookActions.read(&spec)
         self.coalesce = Self.coalesce(&spec)
         self.retry = Self.retry(&spec)
         self.bodyBytesMax = spec.size("maxBody", in: 1...(1 << 30))
@@ -92,32 +110,27 @@ struct HookManifest: Sendable {
         _ = fields.node("status")
         spec.finish()
         fields.finish()
-        guard findings.errors.count == errorsBefore, sender != nil || !unsupported.isEmpty else { return nil }
-        self.sender = sender ?? .hmac
+        guard findings.errors.count == errorsBefore, let sender else { return nil }
+        self.sender = sender
         self.metadata = metadata
         self.line = fields.line
-        self.unsupported = unsupported
     }
 
-    private static func sender(_ spec: inout YAMLFields, _ unsupported: inout [YAMLFinding]) -> SenderType? {
+    private static func sender(_ spec: inout YAMLFields) -> SenderType? {
         guard let type = spec.text("type", required: true) else { return nil }
-        switch type.value {
-        case "github": return .github
-        case "gitlab": return .gitlab
-        case "hmac": return .hmac
-        case let later where laterTypes.contains(later):
-            unsupported.append(
-                YAMLFinding(
-                    line: type.line,
-                    message: "type \(later) is not supported by this version for a Hook; supported types: "
-                        + supportedTypes.joined(separator: ", ")))
-        default:
+        if type.value == "forgejo" { return .gitea }
+        if type.value == SenderType.generic.name {
             spec.findings.error(
                 type.line,
-                "\(type.path) \(quoted(type.value)) is unknown; known types: "
-                    + supportedTypes.joined(separator: ", ")
-                    + NearestName.hint(type.value, among: supportedTypes + laterTypes))
+                "\(type.path) generic proves nothing; use type token with a secret, or type none if everybody may call it"
+            )
+            return nil
         }
+        if let sender = SenderType.allCases.first(where: { $0.name == type.value }) { return sender }
+        spec.findings.error(
+            type.line,
+            "\(type.path) \(quoted(type.value)) is unknown; known types: \(types.joined(separator: ", "))"
+                + NearestName.hint(type.value, among: types))
         return nil
     }
 
@@ -210,6 +223,42 @@ struct HookManifest: Sendable {
             spec.findings.error(place.line, "spec.hmac is for type hmac only, not for type \(sender.name)")
         }
         return scheme
+    }
+
+    /// `credential: {type: header, name: X-Token}` and `tolerance: 5m`: how the sender presents the secret, where its type leaves a choice.
+    private static func configuration(_ spec: inout YAMLFields, sender: SenderType?) -> SenderConfiguration {
+        var configuration = SenderConfiguration()
+        if let tolerance = spec.duration("tolerance", in: second...(86_400 * second)) {
+            configuration.toleranceSeconds = UInt32(tolerance / second)
+        }
+        guard var fields = spec.map("credential") else { return configuration }
+        let name = fields.text("name")
+        let username = fields.text("username")
+        let types = sender.map { SenderTable.credentials(of: $0).map(\.name) } ?? []
+        let type = choice(fields.text("type", required: true), Array(Set(types)).sorted(), spec.findings)
+        fields.finish()
+        switch type {
+        case "header":
+            if let name, isToken(name.value) {
+                configuration.credential = .header(name.value.lowercased())
+            } else {
+                spec.findings.error(fields.line, "spec.credential.name must be a header field's name, such as X-Token")
+            }
+        case "query":
+            if let name, !name.value.isEmpty {
+                configuration.credential = .query(name.value)
+            } else {
+                spec.findings.error(
+                    fields.line, "spec.credential.name must be the query parameter's name, such as token")
+            }
+        case "basic": configuration.credential = .basic(username: username?.value)
+        case "bearer": configuration.credential = .bearer
+        case "signature": configuration.credential = .signature
+        case "path": configuration.credential = .pathSegment
+        case "id-token": configuration.credential = .idToken
+        default: break
+        }
+        return configuration
     }
 
     private static func coalesce(_ spec: inout YAMLFields) -> Coalesce? {

@@ -158,6 +158,8 @@ public final class ManifestCatalog: Sendable {
             case .receiver: counts.receivers += 1
             case .hook: counts.hooks += 1
             case .secret: counts.secrets += 1
+            case .source, .kpack: break
+            case .buildConfig, .s2iBuilder: counts.receivers += 1
             }
         }
         let compiled = RouteCompiler.compile(ordered, options: options)
@@ -174,6 +176,9 @@ public final class ManifestCatalog: Sendable {
         var snapshot = CatalogSnapshot(
             routes: compiled.routes, unserved: compiled.unserved, problems: problems, counts: counts)
         snapshot.secretPlaces = compiled.secretPlaces
+        snapshot.families = compiled.families
+        snapshot.repositories = RepositoryIndex(compiled.sources)
+        snapshot.images = compiled.images
         return snapshot
     }
 

@@ -3,11 +3,16 @@
 // A document that is wrong is reported and leaves all others alone. When it still tells whose it is (kind, namespace, name), the
 // last good version of that resource stays; when it does not, everything the file held before stays.
 
+import Delivery
 /// A good resource of a file.
 enum ManifestResource: Sendable {
     case receiver(ReceiverManifest)
     case hook(HookManifest)
     case secret(SecretManifest)
+    case source(SourceManifest)
+    case buildConfig(BuildConfigManifest)
+    case s2iBuilder(S2iBuilderManifest)
+    case kpack(KpackManifest)
 
     var key: ResourceKey {
         switch self {
@@ -17,6 +22,18 @@ enum ManifestResource: Sendable {
             ResourceKey(kind: .hook, namespace: hook.metadata.namespace, name: hook.metadata.name)
         case .secret(let secret):
             ResourceKey(kind: .secret, namespace: secret.namespace, name: secret.name)
+        case .source(let source):
+            ResourceKey(
+                kind: .source, word: source.kind, namespace: source.metadata.namespace, name: source.metadata.name)
+        case .buildConfig(let config):
+            ResourceKey(kind: .buildConfig, namespace: config.metadata.namespace, name: config.metadata.name)
+        case .s2iBuilder(let builder):
+            ResourceKey(kind: .s2iBuilder, namespace: builder.metadata.namespace, name: builder.metadata.name)
+        case .kpack(let kpack):
+            ResourceKey(
+                kind: .kpack, word: "\(kpack.object.apiVersion) \(kpack.object.kind)",
+                namespace: kpack.object.namespace,
+                name: kpack.object.name)
         }
     }
 
@@ -25,6 +42,10 @@ enum ManifestResource: Sendable {
         case .receiver(let receiver): receiver.line
         case .hook(let hook): hook.line
         case .secret(let secret): secret.line
+        case .source(let source): source.line
+        case .buildConfig(let config): config.line
+        case .s2iBuilder(let builder): builder.line
+        case .kpack(let kpack): kpack.line
         }
     }
 }
@@ -119,7 +140,12 @@ struct ManifestFile: Sendable {
                     + Self.receiverVersions.joined(separator: ", "))
         case (_, let list) where list.hasSuffix("List") && node["items"] != nil:
             items(of: node, apiVersion: apiVersion, kind: String(list.dropLast(4)), nesting: nesting)
-        case (let group, _) where Self.targetGroups.contains(group): targets += 1
+        case (let group, _) where Self.targetGroups.contains(group):
+            targets += 1
+            if SourceManifest.kinds.contains(kind) { foreign(node, .source, apiVersion, kind) }
+        case ("build.openshift.io", "BuildConfig"): foreign(node, .buildConfig, apiVersion, kind)
+        case ("devops.kubesphere.io", "S2iBuilder"): foreign(node, .s2iBuilder, apiVersion, kind)
+        case ("kpack.io", _), ("build.pivotal.io", _): foreign(node, .kpack, apiVersion, kind)
         default:
             ignored += 1
             note(node.line, "\(quoted(kind)) of \(quoted(apiVersion)) means nothing here and is ignored")
@@ -161,6 +187,29 @@ struct ManifestFile: Sendable {
 
     private mutating func hook(_ node: YAMLNode) {
         resource(node, .hook) { fields, metadata in HookManifest(&fields, metadata: metadata).map { .hook($0) } }
+    }
+
+    /// An object of another controller: what is wrong with it is that controller's to say.
+    private mutating func foreign(_ node: YAMLNode, _ kind: ResourceKey.Kind, _ apiVersion: String, _ word: String) {
+        let findings = YAMLFindings()
+        guard var fields = YAMLFields(node, path: "", findings: findings), let metadata = ObjectMetadata(&fields) else {
+            return warn(node.line, "\(word) without a usable name; left out")
+        }
+        switch kind {
+        case .source:
+            if let source = SourceManifest(node, metadata: metadata, apiVersion: apiVersion, kind: word) {
+                resources.append(.source(source))
+            }
+        case .buildConfig:
+            if let config = BuildConfigManifest(&fields, metadata: metadata) { resources.append(.buildConfig(config)) }
+        case .s2iBuilder:
+            if let builder = S2iBuilderManifest(&fields, metadata: metadata) { resources.append(.s2iBuilder(builder)) }
+        case .kpack:
+            if let object = KpackManifest(&fields, metadata: metadata, apiVersion: apiVersion, kind: word) {
+                resources.append(.kpack(object))
+            }
+        case .receiver, .hook, .secret: break
+        }
     }
 
     private mutating func resource(

@@ -2,16 +2,18 @@
 
 /// Names a resource that the catalog keeps.
 struct ResourceKey: Hashable, Comparable, CustomStringConvertible {
-    enum Kind: Int, Hashable { case receiver, hook, secret }
+    enum Kind: Int, Hashable { case receiver, hook, secret, source, buildConfig, s2iBuilder, kpack }
 
     let kind: Kind
+    /// Tells kinds apart that share a case: `GitRepository`.
+    var word: String = ""
     let namespace: String
     let name: String
 
-    var description: String { "\(kind.word)/\(namespace)/\(name)" }
+    var description: String { "\(word.isEmpty ? kind.word : word)/\(namespace)/\(name)" }
 
     static func < (a: ResourceKey, b: ResourceKey) -> Bool {
-        (a.kind.rawValue, a.namespace, a.name) < (b.kind.rawValue, b.namespace, b.name)
+        (a.kind.rawValue, a.word, a.namespace, a.name) < (b.kind.rawValue, b.word, b.namespace, b.name)
     }
 }
 
@@ -21,6 +23,10 @@ extension ResourceKey.Kind {
         case .receiver: "Receiver"
         case .hook: "Hook"
         case .secret: "Secret"
+        case .source: "source"
+        case .buildConfig: "BuildConfig"
+        case .s2iBuilder: "S2iBuilder"
+        case .kpack: "kpack object"
         }
     }
 }

@@ -7,8 +7,27 @@ struct ReceiverTarget: Sendable {
     let kind: String
     let name: String
     let namespace: String?
-    let hasFilter: Bool
+    /// For the name `*`; nil: none were written.
+    var labels: [String: String]? = nil
+    var filter: Placed<String>? = nil
     let line: Int
+}
+
+/// An issuer of ID tokens that a Receiver of type generic-oidc trusts.
+struct ReceiverProvider: Sendable {
+    struct Expression: Sendable {
+        let name: String
+        let expression: String
+    }
+
+    let issuerURL: String
+    let audience: String
+    let variables: [Expression]
+    /// The name is the message of a failure.
+    let validations: [Expression]
+    let line: Int
+
+    static let audienceDefault = "notification-controller"
 }
 
 /// What another controller wrote into `status`.
@@ -25,8 +44,8 @@ struct ReceiverManifest: Sendable {
     let typeLine: Int
     let events: [String]
     let targets: [ReceiverTarget]
-    let hasFilter: Bool
-    let filterLine: Int
+    let filter: Placed<String>?
+    let providers: [ReceiverProvider]
     let secretName: String?
     let secretLine: Int
     let isSuspended: Bool
@@ -65,8 +84,7 @@ struct ReceiverManifest: Sendable {
         if targets.count > Self.targetsMax {
             findings.error(spec.line(of: "resources"), "spec.resources has more than \(Self.targetsMax) entries")
         }
-        self.hasFilter = !(spec.text("resourceFilter")?.value ?? "").isEmpty
-        self.filterLine = spec.line(of: "resourceFilter")
+        self.filter = spec.text("resourceFilter").flatMap { $0.value.isEmpty ? nil : $0 }
         var secretName: String?
         if var reference = spec.map("secretRef") {
             secretName = reference.text("name", required: true)?.value
@@ -78,9 +96,10 @@ struct ReceiverManifest: Sendable {
         self.secretName = secretName
         self.secretLine = spec.line(of: "secretRef")
         let providers = Self.providers(&spec)
+        self.providers = providers ?? []
         self.isSuspended = spec.boolean("suspend") ?? false
         if let type {
-            Self.checkRules(type: type.value, providers: providers, spec: spec)
+            Self.checkRules(type: type.value, providers: providers?.count, spec: spec)
         }
         self.status = Self.status(fields.node("status")?.value)
         spec.finish()
@@ -118,14 +137,14 @@ struct ReceiverManifest: Sendable {
             let kind = fields.text("kind", required: true)
             let name = fields.text("name", required: true)
             let namespace = fields.text("namespace")
-            if let labels = fields.node("matchLabels") { checkLabels(labels, findings) }
+            let labels = fields.node("matchLabels").flatMap { self.labels($0, findings) }
             let filter = fields.text("filter")
             fields.finish()
             checkReference(apiVersion: apiVersion, kind: kind, name: name, namespace: namespace, findings)
             guard let kind, let name, findings.errors.count == errorsBefore else { return nil }
             return ReceiverTarget(
                 apiVersion: apiVersion?.value, kind: kind.value, name: name.value, namespace: namespace?.value,
-                hasFilter: !(filter?.value ?? "").isEmpty, line: item.line)
+                labels: labels, filter: filter.flatMap { $0.value.isEmpty ? nil : $0 }, line: item.line)
         }
     }
 
@@ -161,15 +180,22 @@ struct ReceiverManifest: Sendable {
             && text.utf8.allSatisfy { isLetter($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
-    private static func checkLabels(_ labels: Placed<YAMLNode>, _ findings: YAMLFindings) {
+    private static func labels(_ labels: Placed<YAMLNode>, _ findings: YAMLFindings) -> [String: String]? {
         guard let fields = labels.value.fields else {
-            return findings.error(labels.line, "\(labels.path) must be a map, found \(labels.value.word)")
+            findings.error(labels.line, "\(labels.path) must be a map, found \(labels.value.word)")
+            return nil
         }
-        for field in fields where field.value.text == nil {
-            findings.error(
-                field.line,
-                "\(labels.path).\(field.key) must be text, found \(field.value.word); write it in double quotes")
+        var texts: [String: String] = [:]
+        for field in fields {
+            if let text = field.value.text {
+                texts[field.key] = text
+            } else {
+                findings.error(
+                    field.line,
+                    "\(labels.path).\(field.key) must be text, found \(field.value.word); write it in double quotes")
+            }
         }
+        return texts
     }
 
     /// Pattern of the CRD: `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`.
@@ -181,13 +207,15 @@ struct ReceiverManifest: Sendable {
         }
     }
 
-    /// How many there are; their inside is checked as far as admission does.
-    private static func providers(_ spec: inout YAMLFields) -> Int? {
+    /// Checked as far as admission does; nil when the field is absent.
+    static func providers(_ spec: inout YAMLFields) -> [ReceiverProvider]? {
         guard let items = spec.list("oidcProviders") else { return nil }
         var issuers: Set<String> = []
+        var providers: [ReceiverProvider] = []
         for item in items {
             guard var provider = YAMLFields(item.value, path: item.path, findings: spec.findings) else { continue }
-            if let issuer = provider.text("issuerURL", required: true) {
+            let issuer = provider.text("issuerURL", required: true)
+            if let issuer {
                 if !issuer.value.hasPrefix("https://") && !issuer.value.hasPrefix("http://") {
                     spec.findings.error(issuer.line, "\(issuer.path) must begin with https:// or http://")
                 }
@@ -195,24 +223,33 @@ struct ReceiverManifest: Sendable {
                     spec.findings.error(issuer.line, "\(issuer.path): Duplicate value: \(quoted(issuer.value))")
                 }
             }
-            _ = provider.text("audience")
-            expressions(provider.list("variables") ?? [], "name", spec.findings)
+            let audience = provider.text("audience")?.value ?? ""
+            let variables = expressions(provider.list("variables") ?? [], "name", spec.findings)
             let validations = provider.list("validations", required: true)
             if let validations, validations.isEmpty {
                 spec.findings.error(provider.line(of: "validations"), "\(item.path).validations needs at least 1 item")
             }
-            expressions(validations ?? [], "message", spec.findings)
+            let checks = expressions(validations ?? [], "message", spec.findings)
             provider.finish()
+            providers.append(
+                ReceiverProvider(
+                    issuerURL: issuer?.value ?? "",
+                    audience: audience.isEmpty ? ReceiverProvider.audienceDefault : audience, variables: variables,
+                    validations: checks, line: item.line))
         }
-        return items.count
+        return providers
     }
 
-    private static func expressions(_ items: [Placed<YAMLNode>], _ other: String, _ findings: YAMLFindings) {
-        for item in items {
-            guard var fields = YAMLFields(item.value, path: item.path, findings: findings) else { continue }
-            _ = fields.text("expression", required: true)
-            _ = fields.text(other, required: true)
+    private static func expressions(
+        _ items: [Placed<YAMLNode>], _ other: String, _ findings: YAMLFindings
+    ) -> [ReceiverProvider.Expression] {
+        items.compactMap { item in
+            guard var fields = YAMLFields(item.value, path: item.path, findings: findings) else { return nil }
+            let expression = fields.text("expression", required: true)
+            let name = fields.text(other, required: true)
             fields.finish()
+            guard let expression, let name else { return nil }
+            return ReceiverProvider.Expression(name: name.value, expression: expression.value)
         }
     }
 

@@ -27,6 +27,12 @@ package struct Placed<Value> {
     package let value: Value
     package let line: Int
     package let path: String
+
+    package init(value: Value, line: Int, path: String) {
+        self.value = value
+        self.line = line
+        self.path = path
+    }
 }
 
 extension Placed: Sendable where Value: Sendable {}

@@ -12,6 +12,13 @@ public struct Event: Sendable, Equatable {
     public var ref: String?
     /// Commit after the event.
     public var commit: String?
+    /// Every URL by which the sender names the repository.
+    public var repositoryURLs: [String] = []
+    /// `host/path` of an image, without tag or digest.
+    public var image: String?
+    public var tag: String?
+    /// `sha256:` and 64 hexadecimal digits.
+    public var digest: String?
 
     public init(
         kind: String? = nil, repository: String? = nil, repositoryURL: String? = nil, ref: String? = nil,

@@ -44,6 +44,11 @@ private func read(_ json: UnsafeRawBufferPointer, sender: SenderType, into event
 private func readGitHub(_ document: borrowing JSONDocument, into event: inout Event) {
     event.repository = document.text("/repository/full_name")
     event.repositoryURL = document.text("/repository/clone_url")
+    event.repositoryURLs = [
+        event.repositoryURL, document.text("/repository/ssh_url"), document.text("/repository/html_url"),
+        document.text("/repository/git_url"),
+    ].compactMap { $0 }
+    readPackage(document, into: &event)
     event.ref = document.text("/ref")
     if let name = event.ref, !name.hasPrefix("refs/") {
         // `create` and `delete` name a branch or tag without its prefix, and say beside it which it is.
@@ -56,9 +61,41 @@ private func readGitHub(_ document: borrowing JSONDocument, into event: inout Ev
     event.commit = commit(document.text("/after")) ?? commit(document.text("/head_commit/id"))
 }
 
+/// GitHub's `package` and `registry_package` events of the container registry: an image and, mostly, its tag. The version's
+/// `package_url` is the image's reference as one pulls it (`ghcr.io/owner/name:tag`, the tag may be empty).
+private func readPackage(_ document: borrowing JSONDocument, into event: inout Event) {
+    let reference: String?
+    switch event.kind {
+    case "package":
+        reference = document.text("/package/package_version/package_url")
+        event.tag = document.text("/package/package_version/container_metadata/tag/name")
+        event.digest = document.text("/package/package_version/version")
+    case "registry_package":
+        reference = document.text("/registry_package/package_version/package_url")
+        event.tag = document.text("/registry_package/package_version/container_metadata/tag/name")
+        event.digest = document.text("/registry_package/package_version/version")
+    default: return
+    }
+    // Packages of other kinds have URLs of other kinds, or none.
+    guard let reference, !reference.contains("://"), let slash = reference.firstIndex(of: "/"),
+        reference[..<slash].contains(".")
+    else {
+        event.tag = nil
+        event.digest = nil
+        return
+    }
+    let image = ImageEvent(reference: reference)
+    event.image = image.image?.lowercased()
+    event.tag = event.tag ?? image.tag.flatMap { $0.isEmpty ? nil : $0 }
+    event.digest = event.digest?.validDigest
+}
+
 private func readGitLab(_ document: borrowing JSONDocument, into event: inout Event) {
     event.repository = document.text("/project/path_with_namespace")
     event.repositoryURL = document.text("/project/git_http_url")
+    event.repositoryURLs = [
+        event.repositoryURL, document.text("/project/git_ssh_url"), document.text("/project/web_url"),
+    ].compactMap { $0 }
     event.ref = document.text("/ref")
     // Of an annotated tag `after` is the tag object, `checkout_sha` the commit.
     event.commit = commit(document.text("/checkout_sha")) ?? commit(document.text("/after"))

@@ -60,6 +60,8 @@ public struct InboundRequest: Sendable {
 public enum CredentialPlace: Sendable, Equatable {
     /// The value of `fields[index]`.
     case field(Int)
+    /// UTF-8 offsets within the value of `fields[index]`.
+    case fieldPart(Int, Range<Int>)
     /// UTF-8 offsets within `path`.
     case path(Range<Int>)
     /// UTF-8 offsets within `query`.

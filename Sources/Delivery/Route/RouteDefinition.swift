@@ -161,8 +161,8 @@ public struct RouteDefinition: Sendable {
     public var actions: [Action]
     /// What is chosen and filtered for each delivery, off the way to the answer.
     public var selections: [Selection] = []
-    /// Must hold for any action or selection: CEL over `req` and, for each target, `res`. The source text; see `Filters`.
-    public var filter: String?
+    /// Must hold for any action or selection: CEL over `req` and, for each target, `res`. Applies to `actions` as well.
+    public var filter: Filter?
     /// Overrides the default coalescing of every action of this route; nil keeps each action's own.
     public var coalesce: Coalesce?
     public var retry: RetryPolicy

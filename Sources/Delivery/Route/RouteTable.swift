@@ -110,7 +110,8 @@ public final class RouteTable: @unchecked Sendable {
                     schemePrefix: text(route.hmac?.prefix ?? "")))
             for event in route.events { eventTexts.append(text(event.lowercased())) }
             secretStart += route.secrets.count
-            index[route.identity] = number
+            // A fallback may bear the name of a route that it stands in for.
+            if number < routes.count { index[route.identity] = number }
         }
         self.index = index
         unsafe bytes = .allocate(capacity: max(1, pool.count))

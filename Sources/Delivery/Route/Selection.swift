@@ -7,38 +7,32 @@ public struct Selection: Sendable, Equatable {
         case named(TargetReference)
         /// All objects of a kind in a namespace that carry these labels; none given: all. The reference's name is empty.
         case labelled(TargetReference, labels: [String: String])
-        /// All objects whose source is the event's repository and whose ref is the event's.
-        case ofRepository(RepositorySelection)
+        /// All objects of these kinds in these namespaces (none given: in all) whose source is the event's repository and whose
+        /// ref is the event's.
+        case ofRepository(cluster: String, kinds: [String], namespaces: [String])
+        /// All kpack objects that read the event's image.
+        case ofImage(cluster: String)
     }
 
+    /// What is done with each target.
+    public enum Act: String, Sendable, Equatable {
+        case reconcile
+        case openshiftBuild = "openshift-build"
+        case s2iRun = "s2i-run"
+        case kpackRefresh = "kpack-refresh"
+    }
+
+    public var act: Act
     public var targets: Targets
     /// CEL over `req` and `res`; nil passes all.
-    public var filter: String?
+    public var filter: Filter?
     /// Where the entry stands, for messages: `spec.resources[2]`.
     public var place: String
 
-    public init(_ targets: Targets, filter: String? = nil, place: String = "") {
+    public init(_ act: Act = .reconcile, _ targets: Targets, filter: Filter? = nil, place: String = "") {
+        self.act = act
         self.targets = targets
         self.filter = filter
         self.place = place
-    }
-}
-
-/// Which objects a repository match may choose.
-public struct RepositorySelection: Sendable, Equatable {
-    public enum Act: String, Sendable, Equatable { case reconcile, openshiftBuild, s2iRun }
-
-    public var act: Act
-    public var cluster: String
-    /// Kinds that are looked at.
-    public var kinds: [String]
-    /// Only these namespaces; empty: the route's own.
-    public var namespaces: [String]
-
-    public init(act: Act, cluster: String = "local", kinds: [String], namespaces: [String]) {
-        self.act = act
-        self.cluster = cluster
-        self.kinds = kinds
-        self.namespaces = namespaces
     }
 }

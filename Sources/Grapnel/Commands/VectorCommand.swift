@@ -39,7 +39,7 @@ enum VectorJudge {
         return encode(answer)
     }
 
-    private struct Trouble: Error {
+    struct Trouble: Error {
         let text: String
         init(_ text: String) { self.text = text }
     }
@@ -47,11 +47,16 @@ enum VectorJudge {
     private static func judge(kind: String, _ input: [String: Any]) throws -> [String: Any] {
         switch kind {
         case "path": return ["webhookPath": try webhookPath(input)]
+        case "cel-compile", "cel-eval", "cel-stack", "oidc-claims", "oidc-spec", "oidc-compile", "jwt-issuer":
+            return try VectorExpressions.judge(kind: kind, input)
         case "receiver-spec", "crd-admission":
             guard let spec = input["spec"] as? [String: Any] else { throw Trouble("input.spec must be an object") }
             let errors = ReceiverAdmission.errors(spec: Array(try JSONSerialization.data(withJSONObject: spec)))
             return errors.isEmpty ? ["ok": true] : ["ok": false, "error": errors.joined(separator: "; ")]
-        default: throw Trouble("unknown kind \"\(kind)\"; known: path, receiver-spec, crd-admission")
+        default:
+            throw Trouble(
+                "unknown kind \"\(kind)\"; known: path, cel-compile, cel-eval, cel-stack, oidc-claims, oidc-spec, "
+                    + "oidc-compile, jwt-issuer, receiver-spec, crd-admission")
         }
     }
 

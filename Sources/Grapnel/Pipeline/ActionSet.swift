@@ -10,12 +10,14 @@ internal import Trigger
 /// What carries out actions. `exec` is absent unless it is allowed.
 struct ActionSet: Sendable {
     let runners: ActionRunners
+    /// Finds the triggers of deliveries whose route does not name them.
+    let planner: any DeliveryPlanner
     /// Checks ID tokens.
     let verifyToken: TokenVerifier
     private let kubernetes: KubernetesClient?
     private let http: HTTPAction
 
-    init(_ settings: ServerSettings, _ logger: Logger) throws(CommandFailure) {
+    init(_ settings: ServerSettings, _ routes: CurrentRoutes, _ logger: Logger) throws(CommandFailure) {
         var client: KubernetesClient?
         if settings.kubernetes == .kubeconfig {
             do {
@@ -27,17 +29,23 @@ struct ActionSet: Sendable {
         }
         kubernetes = client
         do {
+            let outbound = OutboundSettings(
+                proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
+                userAgent: "grapnel/\(Version.number)")
+            let verifier = IDTokenVerifier(
+                pinned: settings.systems.oidcIssuers, client: try OutboundClient(settings: outbound), logger: logger)
+            verifyToken = { await verifier.verify($0) }
             http = try HTTPAction(
-                settings: OutboundSettings(
-                    proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
-                    userAgent: "grapnel/\(Version.number)"),
+                settings: outbound,
                 hmacSHA256: Self.hmacSHA256)
         } catch {
             throw .input("\(error)")
         }
         let api = client
         let clusters: @Sendable (String) -> KubernetesClient? = { cluster in cluster == "local" ? api : nil }
-        verifyToken = { _ in nil }
+        planner = TargetPlanner(
+            client: clusters, repositories: { routes.repositories }, images: { routes.images },
+            decodeEvent: Self.decodeEvent, logger: logger)
         runners = ActionRunners(
             reconcile: api.map { _ in ReconcileAction(client: clusters) },
             http: http,
@@ -55,7 +63,16 @@ struct ActionSet: Sendable {
     }
 
     static let decodeEvent: EventDecoder = { payload in
-        unsafe payload.body.withUnsafeBytes { body in
+        if let read = SenderTable.decode(payload.sender, payload.request, eventName: payload.eventKind) {
+            var event = read.event
+            if let image = read.images.first {
+                event.image = image.image
+                event.tag = image.tag
+                event.digest = image.digest
+            }
+            return event
+        }
+        return unsafe payload.body.withUnsafeBytes { body in
             unsafe Delivery.decodeEvent(
                 sender: payload.sender, eventKind: payload.eventKind.isEmpty ? nil : payload.eventKind,
                 contentType: payload.contentType, body: body)

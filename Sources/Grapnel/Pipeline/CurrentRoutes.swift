@@ -4,15 +4,23 @@ internal import Delivery
 internal import Synchronization
 internal import Trigger
 
-/// The newest route table. Safe from any thread.
+/// The newest route table and the indexes made with it. Safe from any thread.
 final class CurrentRoutes: Trigger.RouteLookup {
-    private let current: Mutex<RouteTable>
+    struct Configuration: Sendable {
+        var table: RouteTable
+        var repositories: RepositoryIndex
+        var images: ImageIndex
+    }
 
-    init(_ table: RouteTable) { current = Mutex(table) }
+    private let current: Mutex<Configuration>
 
-    var table: RouteTable { current.withLock { $0 } }
+    init(_ configuration: Configuration) { current = Mutex(configuration) }
 
-    func replace(_ table: RouteTable) { current.withLock { $0 = table } }
+    var table: RouteTable { current.withLock { $0.table } }
+    var repositories: RepositoryIndex { current.withLock { $0.repositories } }
+    var images: ImageIndex { current.withLock { $0.images } }
+
+    func replace(_ configuration: Configuration) { current.withLock { $0 = configuration } }
 
     func definition(of route: RouteIdentity) -> RouteDefinition? { table.definition(of: route) }
 }

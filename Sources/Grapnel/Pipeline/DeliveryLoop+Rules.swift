@@ -25,6 +25,7 @@ extension DeliveryLoop where P: ~Copyable {
             slot: UInt32(slot), generation: connections[slot].generation, base: base, headBytes: head.headBytes,
             body: body, labels: .none, places: places, route: route, table: table,
             work: .ruling(request, rules, now: nowUnixNanoseconds))
+        task.checksBody = table.readsBody(route) && view.saysJSON
         if body.count <= Self.onLoopBodyBytesMax {
             request.body = unsafe Array(body)
             let ruling = rules.rule(on: request, now: nowUnixNanoseconds)
@@ -94,7 +95,8 @@ extension DeliveryLoop where P: ~Copyable {
         _ = unsafe turn.append(
             PendingDelivery(
                 slot: task.slot, generation: task.generation, base: task.base, headBytes: task.headBytes,
-                body: task.body, labels: task.labels, judgement: judgement),
+                body: task.body, labels: task.labels, judgement: judgement,
+                checksBody: task.checksBody && task.body.count <= Self.onLoopBodyBytesMax),
             proof, route: task.route)
     }
 
@@ -124,6 +126,11 @@ extension DeliveryLoop where P: ~Copyable {
         forgetRuling(slot)
         if verdict.result == .unavailable {
             answer(slot, status: 503, keepsAlive: true)
+            return
+        }
+        if verdict.result == .malformed, ruling.decision == .accepted {
+            // Only the filter found it unreadable.
+            self.answer(slot, status: 400, keepsAlive: true)
             return
         }
         let answer = verdict.result == .duplicate ? ruling.duplicateAnswer ?? ruling.answer : ruling.answer

@@ -27,6 +27,8 @@ struct HelperTask: @unchecked Sendable {
     var headBytes: Int
     var body: UnsafeRawBufferPointer
     var labels: DeliveryLabels
+    /// A filter reads the body: it must be an object.
+    var checksBody = false
     var places: RequestPlaces
     var route: Int
     /// The table that `route` counts in.
@@ -91,7 +93,15 @@ struct HelperPool: Sendable {
                 if unsafe !check.isObject(task.body) { judgement = .refused(.bodyMalformed) }
             }
             return .proof(proof, judgement)
-        case .ruling(let head, let rules, let now): return .ruling(rules.rule(on: whole(head, task), now: now))
+        case .ruling(let head, let rules, let now):
+            let ruling = rules.rule(on: whole(head, task), now: now)
+            if task.checksBody, ruling.decision == .accepted {
+                var check = JSONObjectCheck()
+                if unsafe !check.isObject(task.body) {
+                    return .ruling(Ruling(.refused(.bodyMalformed), answer: Answer(400)))
+                }
+            }
+            return .ruling(ruling)
         }
     }
 

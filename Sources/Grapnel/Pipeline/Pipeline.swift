@@ -82,15 +82,16 @@ final class Pipeline: Sendable {
         let snapshot = settings.catalogSource == .cluster ? catalog.snapshot : catalog.load()
         Self.report(snapshot, logger)
         let table = Self.compile(snapshot, settings, generation: 0)
-        routes = CurrentRoutes(table)
+        let current = CurrentRoutes(Self.configuration(snapshot, table))
+        routes = current
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
         readiness.update { $0.catalogProblems = problems }
 
-        actions = try ActionSet(settings, logger)
+        actions = try ActionSet(settings, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
             log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
-            decodeEvent: ActionSet.decodeEvent, logger: logger)
+            planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger)
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
@@ -166,6 +167,12 @@ final class Pipeline: Sendable {
             definitions, families: snapshot.families, bodyBytesMax: settings.bodyBytesMax, generation: generation)
     }
 
+    private static func configuration(
+        _ snapshot: CatalogSnapshot, _ table: RouteTable
+    ) -> CurrentRoutes.Configuration {
+        CurrentRoutes.Configuration(table: table, repositories: snapshot.repositories, images: snapshot.images)
+    }
+
     private static func report(_ snapshot: CatalogSnapshot, _ logger: Logger) {
         for problem in snapshot.problems {
             let fields: Logger.Metadata = ["place": "\(problem.place)", "problem": "\(problem.message)"]
@@ -220,7 +227,7 @@ final class Pipeline: Sendable {
         Self.report(snapshot, logger)
         let generation = tableGeneration.add(1, ordering: .relaxed).newValue
         let table = Self.compile(snapshot, settings, generation: generation)
-        routes.replace(table)
+        routes.replace(Self.configuration(snapshot, table))
         for loop in loops { loop.swap(table) }
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
         readiness.update { $0.catalogProblems = problems }

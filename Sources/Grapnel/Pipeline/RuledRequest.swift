@@ -44,6 +44,8 @@ extension RequestPlaces {
             switch place {
             case .field(let index):
                 if values.indices.contains(index) { overwrite(0..<Int(values[index].count), of: values[index]) }
+            case .fieldPart(let index, let range):
+                if values.indices.contains(index) { overwrite(range, of: values[index]) }
             case .path(let range): overwrite(range, of: path)
             case .query(let range): overwrite(range, of: query)
             case .body(let range):

@@ -106,9 +106,18 @@ struct ServerSettings: Sendable {
 
     /// What the settings mean for the catalog of manifests.
     var catalogOptions: CatalogOptions {
-        CatalogOptions(
+        var options = CatalogOptions(
             directories: manifests, receiverStatus: receiverStatus == .given ? .given : .own,
             noCrossNamespaceRefs: noCrossNamespaceRefs, watchNamespaces: watchNamespaces, allowExec: allowExec,
             bodyBytesMax: bodyBytesMax)
+        options.openShift = systems.openShift
+        options.kubeSphere = systems.kubeSphere
+        options.buildService = systems.buildService
+        options.buildServiceReferences = systems.buildServiceReferences
+        if let window = dedupeWindowSeconds {
+            options.kubeSphere.dedupeWindowSeconds = window
+            options.buildService.dedupeWindowSeconds = window
+        }
+        return options
     }
 }

@@ -26,7 +26,7 @@ public struct ReconcileAction: ActionRunner {
         guard case .reconcile(let target) = attempt.action else {
             return .failed(ActionFailure(.final, scope: .none, reason: "not a reconcile action"))
         }
-        guard let apiVersion = FluxKinds.apiVersion(of: target) else {
+        guard FluxKinds.apiVersion(of: target) != nil else {
             return .failed(
                 ActionFailure(
                     .final, scope: .none,
@@ -40,8 +40,7 @@ public struct ReconcileAction: ActionRunner {
         }
         do throws(KubernetesError) {
             let group = FluxKinds.group(of: target)
-            let wanted = apiVersion.contains("/") ? String(apiVersion.dropFirst(group.count + 1)) : apiVersion
-            let resource = try await client.resource(group: group, version: wanted, kind: target.kind)
+            let resource = try await Self.resource(of: target, client)
             var annotations = [Self.requestedAt]
             if resource.version == "v1alpha1",
                 try await client.servedVersions(group: group, kind: target.kind) == ["v1alpha1"]
@@ -57,6 +56,24 @@ public struct ReconcileAction: ActionRunner {
         }
     }
 
+    /// How the API server serves a target. A version that was written down must be served as it is; a default one is replaced by
+    /// whatever its group serves.
+    static func resource(
+        of target: TargetReference, _ client: KubernetesClient
+    ) async throws(KubernetesError) -> APIResource {
+        let group = FluxKinds.group(of: target)
+        let apiVersion = FluxKinds.apiVersion(of: target) ?? ""
+        let version = apiVersion.contains("/") ? String(apiVersion.dropFirst(group.count + 1)) : apiVersion
+        let resource = try await client.resource(group: group, version: version, kind: target.kind)
+        if let written = target.apiVersion, !written.isEmpty, resource.version != version {
+            throw KubernetesError(
+                call: KubernetesCall(
+                    verb: "get", group: group, resource: target.kind, namespace: target.namespace, name: target.name),
+                cause: .kindNotServed)
+        }
+        return resource
+    }
+
     private static let requestedAt = "reconcile.fluxcd.io/requestedAt"
     private static let reconcileAt = "fluxcd.io/reconcileAt"
 
@@ -69,8 +86,13 @@ public struct ReconcileAction: ActionRunner {
     /// What an API server's refusal means for the trigger (DESIGN section 7).
     static func failure(_ error: KubernetesError) -> ActionFailure {
         func failure(_ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope) -> ActionFailure {
-            ActionFailure(
-                verdict, scope: scope, retryAfterNanoseconds: error.retryAfterNanoseconds, reason: error.description)
+            // A refusal heals when somebody changes a rule or a starting server has filled its caches: that takes seconds at least.
+            let isRefused = error.statusCode == 401 || error.statusCode == 403
+            let floor: UInt64? = isRefused ? 5_000_000_000 : nil
+            return ActionFailure(
+                verdict, scope: scope,
+                retryAfterNanoseconds: error.retryAfterNanoseconds ?? floor,
+                reason: error.description)
         }
         switch error.cause {
         case .connection, .timeout, .unreadableAnswer, .credentials: return failure(.healable, .server)

@@ -1,0 +1,52 @@
+// The CNCF distribution registry: an envelope of events, with whatever static headers its configuration names.
+//
+// It repeats an envelope for ever until it is answered 2xx or 3xx: what can never be valid is therefore taken and dropped. Pulls come
+// too; they say nothing new unless they are listed by name. Source: distribution.github.io "Work with notifications".
+
+enum DockerRegistry: Sender {
+    static let type = SenderType.dockerRegistry
+    static let credentials: [SenderCredential] = [
+        .bearer, .basic(username: nil), .header("authorization"), .query("token"), .pathSegment,
+    ]
+
+    /// An envelope holds what gathered while one was under way.
+    static let eventsMax = 10_000
+
+    static func read(_ request: InboundRequest, _ keys: SenderKeys) -> SenderReading? {
+        guard let events = events(of: request) else { return SenderReading(isUnusable: true) }
+        var names: [String] = []
+        for event in events {
+            guard let action = event["action"]?.plainText, !names.contains(action), names.count < 16 else { continue }
+            names.append(action)
+        }
+        // What was pulled is the least of it.
+        if let pull = names.firstIndex(of: "pull") { names.append(names.remove(at: pull)) }
+        return SenderReading(
+            eventNames: names, deliveryID: events.first?["id"]?.deliveryID,
+            isIrrelevant: !events.contains { $0["action"]?.text != "pull" })
+    }
+
+    static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent {
+        let events = events(of: request) ?? []
+        let meant = events.filter { eventName.isEmpty || $0["action"]?.text == eventName }
+        let images = meant.compactMap { event -> ImageEvent? in
+            guard let repository = event.at("target", "repository")?.plainText else { return nil }
+            let host = event.at("request", "host")?.plainText
+            return ImageEvent(
+                image: host.map { $0 + "/" + repository } ?? repository, tag: event.at("target", "tag")?.plainText,
+                digest: event.at("target", "digest")?.plainText)
+        }
+        return SenderEvent(
+            Event(
+                kind: eventName.isEmpty ? meant.first?["action"]?.plainText : eventName,
+                repository: meant.first?.at("target", "repository")?.plainText),
+            images: images)
+    }
+
+    private static func events(of request: InboundRequest) -> [JSONValue]? {
+        guard let events = JSONValue(request.body)?["events"]?.elements, !events.isEmpty,
+            events.count <= eventsMax, events.allSatisfy({ $0.members != nil })
+        else { return nil }
+        return events
+    }
+}
