@@ -181,7 +181,7 @@ struct DispatcherWorker: ~Copyable {
         var payload: DeliveryPayload?
         var event = Event()
         switch started.action {
-        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh:
+        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh, .dockerHubCallback:
             guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
             action = whole
         case .http, .exec, .log:

@@ -22,6 +22,22 @@ public final class OutboundClient: Sendable {
 
     deinit { client.shutdown { _ in } }
 
+    /// Posts a document; gives the status. The answer's body is not read beyond 64 KiB.
+    public func post(_ url: String, contentType: String, body: [UInt8], seconds: Int64) async throws(Failure) -> UInt {
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "User-Agent", value: userAgent)
+        request.headers.add(name: "Content-Type", value: contentType)
+        request.body = .bytes(ByteBuffer(bytes: body))
+        do {
+            let response = try await client.execute(request, timeout: .seconds(seconds))
+            _ = try? await response.body.collect(upTo: 64 << 10)
+            return response.status.code
+        } catch {
+            throw Failure(description: "\(error)")
+        }
+    }
+
     /// The body of a 200, of at most `bytesMax` bytes, within `seconds`.
     public func get(_ url: String, bytesMax: Int = 1 << 20, seconds: Int64 = 5) async throws(Failure) -> [UInt8] {
         var request = HTTPClientRequest(url: url)

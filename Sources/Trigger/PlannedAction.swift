@@ -13,6 +13,8 @@
 //     openshift-build 5, s2i-run 6
 //                      the target's five texts as in reconcile, then the object to be created, as JSON
 //     kpack-refresh 7  the target's five texts, UInt8 (1: force a build), the image as UTF-8
+//     docker-hub-callback 8
+//                      the five texts of the object it follows (all empty: none), UInt32 length and the URL, the body
 
 public import Delivery
 
@@ -25,6 +27,7 @@ public enum PlannedAction: Hashable, Sendable {
     case openshiftBuild(TargetReference, buildRequest: [UInt8])
     case s2iRun(TargetReference, run: [UInt8])
     case kpackRefresh(TargetReference, image: String, forceBuild: Bool)
+    case dockerHubCallback(after: TargetReference?, DockerHubCallback.Request)
 
     /// What a plan says of `action`.
     public init(_ action: Action) {
@@ -38,6 +41,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .s2iRun(let target, let run): self = .s2iRun(target, run: run)
         case .kpackRefresh(let target, let image, let force):
             self = .kpackRefresh(target, image: image, forceBuild: force)
+        case .dockerHubCallback(let target, let request): self = .dockerHubCallback(after: target, request)
         }
     }
 
@@ -47,7 +51,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
             .kpackRefresh(let target, _, _):
             target
-        case .http, .exec, .log: nil
+        case .http, .exec, .log, .dockerHubCallback: nil
         }
     }
 
@@ -58,6 +62,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .openshiftBuild(let target, let request): .openshiftBuild(target, buildRequest: request)
         case .s2iRun(let target, let run): .s2iRun(target, run: run)
         case .kpackRefresh(let target, let image, let force): .kpackRefresh(target, image: image, forceBuild: force)
+        case .dockerHubCallback(let target, let request): .dockerHubCallback(after: target, request)
         case .http, .exec, .log: nil
         }
     }
@@ -66,14 +71,14 @@ public enum PlannedAction: Hashable, Sendable {
     var isLevelTriggered: Bool {
         switch self {
         case .reconcile, .kpackRefresh: true
-        case .http, .exec, .log, .openshiftBuild, .s2iRun: false
+        case .http, .exec, .log, .openshiftBuild, .s2iRun, .dockerHubCallback: false
         }
     }
 
     /// Whether two deliveries may plan different things for the same queue.
     var isOfOneDelivery: Bool {
         switch self {
-        case .openshiftBuild, .s2iRun: true
+        case .openshiftBuild, .s2iRun, .dockerHubCallback: true
         case .reconcile, .kpackRefresh, .http, .exec, .log: false
         }
     }
@@ -82,7 +87,7 @@ public enum PlannedAction: Hashable, Sendable {
     public func matches(_ action: Action) -> Bool { self == PlannedAction(action) }
 
     /// Whether it can be carried out only with what the current route says.
-    var needsRoute: Bool { target == nil }
+    var needsRoute: Bool { selfContained == nil }
 
     /// The word for logs and for the metric label `action`.
     public var name: String {
@@ -94,6 +99,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .openshiftBuild: "openshift-build"
         case .s2iRun: "s2i-run"
         case .kpackRefresh: "kpack-refresh"
+        case .dockerHubCallback: "docker-hub-callback"
         }
     }
 
@@ -105,6 +111,7 @@ public enum PlannedAction: Hashable, Sendable {
             target.description
         case .http(let origin, _): origin
         case .exec(let program, _): program
+        case .dockerHubCallback(_, let request): Self.origin(of: request.url)
         case .log: ""
         }
     }
@@ -142,6 +149,9 @@ public struct EncodedPlanEntry: Sendable, Equatable {
 }
 
 extension PlannedAction {
+    /// Stands for a target that is not there.
+    private static let nowhere = TargetReference(cluster: "", apiVersion: nil, kind: "", namespace: "", name: "")
+
     /// The code that the journal stores.
     public var kindCode: UInt8 {
         switch self {
@@ -152,6 +162,7 @@ extension PlannedAction {
         case .openshiftBuild: 5
         case .s2iRun: 6
         case .kpackRefresh: 7
+        case .dockerHubCallback: 8
         }
     }
 
@@ -167,6 +178,11 @@ extension PlannedAction {
             bytes.append(target)
             bytes.append(force ? 1 : 0)
             bytes += image.utf8
+        case .dockerHubCallback(let target, let request):
+            bytes.append(target ?? Self.nowhere)
+            bytes.append(littleEndian: UInt32(request.url.utf8.count))
+            bytes += request.url.utf8
+            bytes += request.body
         case .http(let text, let fingerprint), .exec(let text, let fingerprint):
             bytes.append(littleEndian: fingerprint)
             bytes.append(contentsOf: text.utf8)
@@ -192,6 +208,13 @@ extension PlannedAction {
                 let image = String(validating: rest, as: UTF8.self)
             else { return nil }
             self = .kpackRefresh(target, image: image, forceBuild: force == 1)
+        case 8:
+            guard let target = rest.takeTarget(), let count = rest.takeLittleEndian(UInt32.self), count <= rest.count,
+                let url = String(validating: rest.prefix(Int(count)), as: UTF8.self)
+            else { return nil }
+            let body = Array(rest.dropFirst(Int(count)))
+            self = .dockerHubCallback(
+                after: target == Self.nowhere ? nil : target, DockerHubCallback.Request(url: url, body: body))
         case 2, 3:
             guard let fingerprint = rest.takeLittleEndian(UInt64.self),
                 let text = String(validating: rest, as: UTF8.self)

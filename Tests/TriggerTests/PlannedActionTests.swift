@@ -13,6 +13,19 @@ struct PlannedActionTests {
         PlannedAction(.exec(command: ["./rebuild.sh", "--password", "abc"], timeoutNanoseconds: 1)),
         PlannedAction(.exec(command: [], timeoutNanoseconds: 1)),
         .log,
+        .openshiftBuild(
+            TargetReference(apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: "n", name: "x"),
+            buildRequest: Array("{}".utf8)),
+        .s2iRun(
+            TargetReference(cluster: "e", apiVersion: nil, kind: "S2iBuilder", namespace: "n", name: "x"),
+            run: Array("{\"a\":1}".utf8)),
+        .kpackRefresh(
+            TargetReference(apiVersion: "kpack.io/v1alpha2", kind: "ClusterStack", namespace: "", name: "x"),
+            image: "registry.example.com/a:b", forceBuild: true),
+        .dockerHubCallback(after: nil, DockerHubCallback.Request(url: "https://hub.docker.com/u/a", body: [1, 2])),
+        .dockerHubCallback(
+            after: TargetReference(apiVersion: nil, kind: "K", namespace: "n", name: "x"),
+            DockerHubCallback.Request(url: "https://hub.docker.com/u/a", body: [])),
     ]
 
     @Test("Every prefix, extension and wrong kind of an entry is refused or read, never a crash")
@@ -27,7 +40,7 @@ struct PlannedActionTests {
             }
             for kind in UInt8.min...UInt8.max {
                 _ = PlannedAction(EncodedPlanEntry(actionKind: kind, target: entry.target))
-                if kind == 0 || kind > 4 {
+                if kind == 0 || kind > 8 {
                     #expect(PlannedAction(EncodedPlanEntry(actionKind: kind, target: entry.target)) == nil)
                 }
             }
@@ -44,7 +57,7 @@ struct PlannedActionTests {
                 let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
                     Bool.random(using: &random) ? UInt8(0) : UInt8.random(in: 0...255, using: &random)
                 }
-                let entry = EncodedPlanEntry(actionKind: UInt8.random(in: 0...5, using: &random), target: bytes)
+                let entry = EncodedPlanEntry(actionKind: UInt8.random(in: 0...9, using: &random), target: bytes)
                 if let action = PlannedAction(entry) { #expect(action.encoded == entry, "seed \(seed)") }
             }
         }

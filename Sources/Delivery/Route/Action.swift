@@ -30,6 +30,8 @@ public enum Action: Sendable, Equatable {
     case s2iRun(TargetReference, run: [UInt8])
     /// Have kpack look at an object again. `image` is the normalised reference that changed.
     case kpackRefresh(TargetReference, image: String, forceBuild: Bool)
+    /// Tell Docker Hub that its webhook was heard (spec: webhook chains). Waits in the queue of `after`, so that it follows the refresh.
+    case dockerHubCallback(after: TargetReference?, DockerHubCallback.Request)
     /// POST the delivery's body; re-signed as Standard Webhooks when `signingSecret` is given.
     case http(url: String, timeoutNanoseconds: UInt64, signingSecret: SecretBytes?)
     /// Run a command without a shell; the delivery as JSON on standard input.
@@ -44,6 +46,7 @@ public enum Action: Sendable, Equatable {
         case .openshiftBuild: "openshift-build"
         case .s2iRun: "s2i-run"
         case .kpackRefresh: "kpack-refresh"
+        case .dockerHubCallback: "docker-hub-callback"
         case .http: "http"
         case .exec: "exec"
         case .log: "log"

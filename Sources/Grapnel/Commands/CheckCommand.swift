@@ -138,6 +138,7 @@ extension Action {
         case .reconcile(let target): return "reconcile \(target)"
         case .openshiftBuild(let target, _): return "openshift-build \(target)"
         case .s2iRun(let target, _): return "s2i-run \(target)"
+        case .dockerHubCallback: return "docker-hub-callback"
         case .kpackRefresh(let target, _, _): return "kpack-refresh \(target)"
         case .http(let url, _, let secret):
             let origin = (try? HTTPURL(url)).map { "\($0.isSecure ? "https" : "http")://\($0.authority)/…" }

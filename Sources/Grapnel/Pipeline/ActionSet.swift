@@ -16,6 +16,7 @@ struct ActionSet: Sendable {
     let verifyToken: TokenVerifier
     private let kubernetes: KubernetesClient?
     private let http: HTTPAction
+    private let outboundClient: OutboundClient
 
     init(_ settings: ServerSettings, _ routes: CurrentRoutes, _ logger: Logger) throws(CommandFailure) {
         var client: KubernetesClient?
@@ -32,8 +33,9 @@ struct ActionSet: Sendable {
             let outbound = OutboundSettings(
                 proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
                 userAgent: "grapnel/\(Version.number)")
+            outboundClient = try OutboundClient(settings: outbound)
             let verifier = IDTokenVerifier(
-                pinned: settings.systems.oidcIssuers, client: try OutboundClient(settings: outbound), logger: logger)
+                pinned: settings.systems.oidcIssuers, client: outboundClient, logger: logger)
             verifyToken = { await verifier.verify($0) }
             http = try HTTPAction(
                 settings: outbound,
@@ -54,7 +56,8 @@ struct ActionSet: Sendable {
             log: LogAction(logger: logger),
             openshiftBuild: api.map { _ in OpenShiftBuildAction(client: clusters) },
             s2iRun: api.map { _ in S2iRunAction(client: clusters) },
-            kpackRefresh: api.map { _ in KpackRefreshAction(client: clusters) })
+            kpackRefresh: api.map { _ in KpackRefreshAction(client: clusters) },
+            dockerHubCallback: DockerHubCallbackAction(client: outboundClient))
     }
 
     func shutdown() async {

@@ -46,11 +46,13 @@ public struct ActionRunners: Sendable {
     public var openshiftBuild: (any ActionRunner)?
     public var s2iRun: (any ActionRunner)?
     public var kpackRefresh: (any ActionRunner)?
+    public var dockerHubCallback: (any ActionRunner)?
 
     public init(
         reconcile: (any ActionRunner)? = nil, http: (any ActionRunner)? = nil, exec: (any ActionRunner)? = nil,
         log: (any ActionRunner)? = nil, openshiftBuild: (any ActionRunner)? = nil,
-        s2iRun: (any ActionRunner)? = nil, kpackRefresh: (any ActionRunner)? = nil
+        s2iRun: (any ActionRunner)? = nil, kpackRefresh: (any ActionRunner)? = nil,
+        dockerHubCallback: (any ActionRunner)? = nil
     ) {
         self.reconcile = reconcile
         self.http = http
@@ -59,6 +61,7 @@ public struct ActionRunners: Sendable {
         self.openshiftBuild = openshiftBuild
         self.s2iRun = s2iRun
         self.kpackRefresh = kpackRefresh
+        self.dockerHubCallback = dockerHubCallback
     }
 
     subscript(_ action: PlannedAction) -> (any ActionRunner)? {
@@ -70,6 +73,7 @@ public struct ActionRunners: Sendable {
         case .openshiftBuild: openshiftBuild
         case .s2iRun: s2iRun
         case .kpackRefresh: kpackRefresh
+        case .dockerHubCallback: dockerHubCallback
         }
     }
 
@@ -83,7 +87,7 @@ public struct ActionRunners: Sendable {
                     .healable, scope: .server, reason: "no Kubernetes cluster is configured; start with --kubernetes"))
         case .exec:
             .failed(ActionFailure(.final, scope: .none, reason: "exec actions are off; start with --allow-exec"))
-        case .http, .log:
+        case .http, .log, .dockerHubCallback:
             .failed(ActionFailure(.final, scope: .none, reason: "\(action.name) actions are off"))
         }
     }

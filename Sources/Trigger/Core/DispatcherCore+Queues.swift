@@ -25,10 +25,15 @@ extension DispatcherCore {
             trigger.notBefore = now &+ step.coalesce.windowNanoseconds
             trigger.state = .delayed
         }
+        if case .dockerHubCallback = action, let window = step.followsWindow {
+            // Not before what it follows is due.
+            trigger.notBefore = now &+ window &+ 1_000_000
+            trigger.state = .delayed
+        }
         let slot = triggers.insert(trigger)
         if action.isOfOneDelivery { ownActions[slot] = action }
         queues[queue].triggerCount += 1
-        queues[queue].action = action
+        if !action.isOfOneDelivery || queues[queue].triggerCount == 1 { queues[queue].action = action }
         if let key { queues[queue].waitingByKey[key] = Int32(slot) }
         if trigger.state == .delayed {
             timers.insert(.trigger(TriggerID(slot: Int32(slot), generation: trigger.generation)), at: trigger.notBefore)

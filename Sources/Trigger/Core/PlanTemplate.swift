@@ -15,6 +15,8 @@ struct PlanStep: Sendable {
     /// How many of the target's triggers may run at once.
     let runningMax: Int
     let coalesce: Coalesce
+    /// How long what a callback follows may wait to be merged; nil for everything else.
+    let followsWindow: UInt64?
     /// The target's queue as it was found last; to be checked before use.
     var queueHint: Int32 = IndexList.none
 
@@ -24,7 +26,13 @@ struct PlanStep: Sendable {
     ) {
         self.action = action
         namespace = "\(identity.cluster)/\(identity.namespace)"
-        self.coalesce = coalesce ?? Coalesce(by: action.isLevelTriggered ? .target : .none)
+        if case .dockerHubCallback = action {
+            self.coalesce = Coalesce(by: .none)
+            followsWindow = coalesce?.windowNanoseconds ?? 0
+        } else {
+            self.coalesce = coalesce ?? Coalesce(by: action.isLevelTriggered ? .target : .none)
+            followsWindow = nil
+        }
         switch action {
         case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
             .kpackRefresh(let target, _, _):
@@ -40,6 +48,17 @@ struct PlanStep: Sendable {
             server = origin
             resource = nil
             runningMax = settings.runningPerHTTPTargetMax
+        case .dockerHubCallback(let target, let request):
+            // In the queue of the object, so that it follows the refresh; several at once where there is none.
+            key =
+                target.map {
+                    .object(
+                        cluster: $0.cluster, group: FluxKinds.group(of: $0), kind: $0.kind, namespace: $0.namespace,
+                        name: $0.name)
+                } ?? .ofRoute(Int32(route), action)
+            server = target == nil ? PlannedAction.origin(of: request.url) : nil
+            resource = nil
+            runningMax = 1
         case .exec, .log:
             key = .ofRoute(Int32(route), action)
             server = nil

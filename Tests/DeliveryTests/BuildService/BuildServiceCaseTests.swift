@@ -42,7 +42,10 @@ struct BuildServiceCaseTests {
             }
             checkOutcome(ruling, isDuplicate: isDuplicate, step.expected)
             let writes = actions.compactMap(KpackWrite.init)
-            #expect(writes.count == actions.count)
+            let callbacks = actions.count { if case .dockerHubCallback = $0 { true } else { false } }
+            #expect(writes.count + callbacks == actions.count)
+            // After the refreshes, and only where it is switched on.
+            if case .dockerHubCallback(let after, _)? = actions.last { #expect((after == nil) == writes.isEmpty) }
             if vector.writesTotal == nil {
                 compare(writes, try #require(step.expected["kube"]?.elements))
             } else {

@@ -14,6 +14,7 @@ public struct BuildServiceRules: ReceiverRules {
     private let artifactory: ArtifactoryMap
     private let forceBuild: Bool
     private let dedupeWindowSeconds: UInt32
+    private let callsBack: Bool
 
     /// Long enough that an operator may be at work, short enough that the registry's queue does not grow old.
     static let retryAfterSeconds = "10"
@@ -26,6 +27,7 @@ public struct BuildServiceRules: ReceiverRules {
         self.artifactory = ArtifactoryMap(settings.repositories, aliases: index.aliases)
         self.forceBuild = settings.forceBuild
         self.dedupeWindowSeconds = settings.dedupeWindowSeconds
+        self.callsBack = endpoint == .dockerHub && settings.dockerHubCallback
     }
 
     public func rule(on request: InboundRequest, now: UInt64) -> Ruling {
@@ -45,6 +47,9 @@ public struct BuildServiceRules: ReceiverRules {
         case .nothing(let reason, let event, let id): return ruling(request, .ignored(reason), 200, event, id)
         case .changes(let changes, let event, let id):
             let outcome = index.outcome(of: changes)
+            if outcome.refreshes.isEmpty, callback(request, after: nil) != nil {
+                return ruling(request, .accepted, 200, event, id)
+            }
             return outcome.refreshes.isEmpty
                 ? ruling(request, .ignored(outcome.reason), 200, event, id)
                 : ruling(request, .accepted, 202, event, id)
@@ -57,7 +62,9 @@ public struct BuildServiceRules: ReceiverRules {
         case .nothing(let reason, _, _): return .ignored(reason)
         case .changes(let changes, _, _):
             let outcome = index.outcome(of: changes)
-            guard let first = outcome.refreshes.first else { return .ignored(outcome.reason) }
+            guard let first = outcome.refreshes.first else {
+                return callback(request, after: nil).map { .actions([$0]) } ?? .ignored(outcome.reason)
+            }
             var actions = outcome.refreshes.map { Action.kpackRefresh($0.target, image: $0.image, forceBuild: false) }
             if forceBuild {
                 // After the refreshes, so that kpack is already looking when the Builds are marked.
@@ -65,6 +72,7 @@ public struct BuildServiceRules: ReceiverRules {
                     .kpackRefresh($0, image: first.image, forceBuild: true)
                 }
             }
+            if let callback = callback(request, after: outcome.refreshes.last?.target) { actions.append(callback) }
             return .actions(actions)
         }
     }
@@ -74,6 +82,20 @@ public struct BuildServiceRules: ReceiverRules {
     public func refreshes(of request: InboundRequest) -> [KpackRefresh] {
         guard case .changes(let changes, _, _) = message(request.body) else { return [] }
         return index.outcome(of: changes).refreshes
+    }
+
+    /// The call that Docker Hub waits for, where it is switched on and the payload names an address that may be called. A refresh is a
+    /// hint that is repeated until it is taken, so what is told is that it was heard.
+    private func callback(_ request: InboundRequest, after target: TargetReference?) -> Action? {
+        guard callsBack else { return nil }
+        do throws(DockerHubCallback.Refusal) {
+            let description = target == nil ? "no object reads this image" : "refresh requested"
+            return .dockerHubCallback(
+                after: target,
+                try DockerHubCallback.request(for: request.body, state: .success, description: description))
+        } catch {
+            return nil
+        }
     }
 
     private func message(_ body: [UInt8]) -> BuildServiceMessage {

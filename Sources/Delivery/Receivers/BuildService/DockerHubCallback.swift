@@ -8,9 +8,14 @@ public enum DockerHubCallback {
     public enum State: String, Sendable { case success, failure, error }
 
     /// POST `body` as `application/json` to `url`.
-    public struct Request: Sendable, Equatable {
+    public struct Request: Sendable, Hashable {
         public var url: String
         public var body: [UInt8]
+
+        public init(url: String, body: [UInt8]) {
+            self.url = url
+            self.body = body
+        }
     }
 
     /// Why nothing is called.
