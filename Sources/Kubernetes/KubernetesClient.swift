@@ -152,6 +152,37 @@ public final class KubernetesClient: Sendable {
         }
     }
 
+    /// Posts a body of any type to a path below an object, with fields of the caller's. `segments` are percent-encoded; only the first
+    /// is named in errors, so that one may be a secret.
+    public func relay(
+        _ resource: APIResource, namespace: String?, name: String, segments: [[UInt8]], fields: [(String, String)],
+        contentType: String, body: [UInt8]
+    ) async throws(KubernetesError) {
+        let first = segments.first.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let call = KubernetesCall(
+            verb: "create", group: resource.group, resource: "\(resource.plural)/\(first)",
+            namespace: resource.isNamespaced ? namespace : nil, name: name)
+        var path = try resource.path(namespace: namespace, name: name, call: call)
+        for segment in segments { path += "/" + Self.encoded(segment) }
+        _ = try await send(.POST, path, call: call, contentType: contentType, body: body, fields: fields)
+    }
+
+    /// RFC 3986 section 2.1: everything but the unreserved characters.
+    private static func encoded(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var text: [UInt8] = []
+        for byte in bytes {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                text.append(byte)
+            default: text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// Metadata of the objects of a kind that match `labelSelector` (nil: all), page by page, at most `countMax`.
     public func listMetadata(
         _ resource: APIResource, namespace: String?, labelSelector: String?, countMax: Int = 10_000
@@ -229,7 +260,7 @@ public final class KubernetesClient: Sendable {
     /// One request; the body of a 2xx, or an error for everything else.
     private func send(
         _ method: HTTPMethod, _ path: String, call: KubernetesCall, accept: String = "application/json",
-        contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true
+        contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true, fields: [(String, String)] = []
     ) async throws(KubernetesError) -> Data {
         do { try await budget.wait() } catch {
             throw KubernetesError(call: call, cause: .connection("cancelled"))
@@ -244,6 +275,7 @@ public final class KubernetesClient: Sendable {
         } catch {
             throw KubernetesError(call: call, cause: .credentials(error.reason))
         }
+        for (name, value) in fields { request.headers.add(name: name, value: value) }
         if let body {
             request.headers.add(name: "Content-Type", value: contentType ?? "application/json")
             request.body = .bytes(ByteBuffer(bytes: body))

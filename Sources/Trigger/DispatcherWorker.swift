@@ -184,6 +184,13 @@ struct DispatcherWorker: ~Copyable {
         case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh, .dockerHubCallback:
             guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
             action = whole
+        case .openshiftRelay(let target, let type):
+            action = .openshiftRelay(target, type: type)
+            payload = parts.log.payload(sequence: started.sequence, location: started.location)
+            guard payload != nil else {
+                return .failed(
+                    ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            }
         case .http, .exec, .log:
             guard
                 let current = parts.routes.definition(of: started.route)?.actions.first(where: {
@@ -202,7 +209,7 @@ struct DispatcherWorker: ~Copyable {
             ActionAttempt(
                 sequence: started.sequence, planIndex: started.planIndex, number: started.attempt,
                 route: started.route, receivedNanoseconds: started.receivedNanoseconds, action: action,
-                payload: payload, event: event))
+                payload: payload, event: event, rules: parts.routes.definition(of: started.route)?.rules))
     }
 
     // MARK: - Figures and log

@@ -13,6 +13,8 @@
 //     openshift-build 5, s2i-run 6
 //                      the target's five texts as in reconcile, then the object to be created, as JSON
 //     kpack-refresh 7  the target's five texts, UInt8 (1: force a build), the image as UTF-8
+//     openshift-relay 9
+//                      the target's five texts, the webhook's type as UTF-8
 //     docker-hub-callback 8
 //                      the five texts of the object it follows (all empty: none), UInt32 length and the URL, the body
 
@@ -28,6 +30,7 @@ public enum PlannedAction: Hashable, Sendable {
     case s2iRun(TargetReference, run: [UInt8])
     case kpackRefresh(TargetReference, image: String, forceBuild: Bool)
     case dockerHubCallback(after: TargetReference?, DockerHubCallback.Request)
+    case openshiftRelay(TargetReference, type: String)
 
     /// What a plan says of `action`.
     public init(_ action: Action) {
@@ -42,6 +45,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .kpackRefresh(let target, let image, let force):
             self = .kpackRefresh(target, image: image, forceBuild: force)
         case .dockerHubCallback(let target, let request): self = .dockerHubCallback(after: target, request)
+        case .openshiftRelay(let target, let type): self = .openshiftRelay(target, type: type)
         }
     }
 
@@ -49,7 +53,7 @@ public enum PlannedAction: Hashable, Sendable {
     var target: TargetReference? {
         switch self {
         case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
-            .kpackRefresh(let target, _, _):
+            .kpackRefresh(let target, _, _), .openshiftRelay(let target, _):
             target
         case .http, .exec, .log, .dockerHubCallback: nil
         }
@@ -63,6 +67,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .s2iRun(let target, let run): .s2iRun(target, run: run)
         case .kpackRefresh(let target, let image, let force): .kpackRefresh(target, image: image, forceBuild: force)
         case .dockerHubCallback(let target, let request): .dockerHubCallback(after: target, request)
+        case .openshiftRelay(let target, let type): .openshiftRelay(target, type: type)
         case .http, .exec, .log: nil
         }
     }
@@ -71,14 +76,14 @@ public enum PlannedAction: Hashable, Sendable {
     var isLevelTriggered: Bool {
         switch self {
         case .reconcile, .kpackRefresh: true
-        case .http, .exec, .log, .openshiftBuild, .s2iRun, .dockerHubCallback: false
+        case .http, .exec, .log, .openshiftBuild, .s2iRun, .dockerHubCallback, .openshiftRelay: false
         }
     }
 
     /// Whether two deliveries may plan different things for the same queue.
     var isOfOneDelivery: Bool {
         switch self {
-        case .openshiftBuild, .s2iRun, .dockerHubCallback: true
+        case .openshiftBuild, .s2iRun, .dockerHubCallback, .openshiftRelay: true
         case .reconcile, .kpackRefresh, .http, .exec, .log: false
         }
     }
@@ -100,6 +105,7 @@ public enum PlannedAction: Hashable, Sendable {
         case .s2iRun: "s2i-run"
         case .kpackRefresh: "kpack-refresh"
         case .dockerHubCallback: "docker-hub-callback"
+        case .openshiftRelay: "openshift-relay"
         }
     }
 
@@ -107,7 +113,7 @@ public enum PlannedAction: Hashable, Sendable {
     public var targetText: String {
         switch self {
         case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
-            .kpackRefresh(let target, _, _):
+            .kpackRefresh(let target, _, _), .openshiftRelay(let target, _):
             target.description
         case .http(let origin, _): origin
         case .exec(let program, _): program
@@ -163,6 +169,7 @@ extension PlannedAction {
         case .s2iRun: 6
         case .kpackRefresh: 7
         case .dockerHubCallback: 8
+        case .openshiftRelay: 9
         }
     }
 
@@ -178,6 +185,9 @@ extension PlannedAction {
             bytes.append(target)
             bytes.append(force ? 1 : 0)
             bytes += image.utf8
+        case .openshiftRelay(let target, let type):
+            bytes.append(target)
+            bytes += type.utf8
         case .dockerHubCallback(let target, let request):
             bytes.append(target ?? Self.nowhere)
             bytes.append(littleEndian: UInt32(request.url.utf8.count))
@@ -208,6 +218,9 @@ extension PlannedAction {
                 let image = String(validating: rest, as: UTF8.self)
             else { return nil }
             self = .kpackRefresh(target, image: image, forceBuild: force == 1)
+        case 9:
+            guard let target = rest.takeTarget(), let type = String(validating: rest, as: UTF8.self) else { return nil }
+            self = .openshiftRelay(target, type: type)
         case 8:
             guard let target = rest.takeTarget(), let count = rest.takeLittleEndian(UInt32.self), count <= rest.count,
                 let url = String(validating: rest.prefix(Int(count)), as: UTF8.self)

@@ -22,6 +22,9 @@ struct PlannedActionTests {
         .kpackRefresh(
             TargetReference(apiVersion: "kpack.io/v1alpha2", kind: "ClusterStack", namespace: "", name: "x"),
             image: "registry.example.com/a:b", forceBuild: true),
+        .openshiftRelay(
+            TargetReference(apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: "n", name: "x"),
+            type: "github"),
         .dockerHubCallback(after: nil, DockerHubCallback.Request(url: "https://hub.docker.com/u/a", body: [1, 2])),
         .dockerHubCallback(
             after: TargetReference(apiVersion: nil, kind: "K", namespace: "n", name: "x"),
@@ -40,7 +43,7 @@ struct PlannedActionTests {
             }
             for kind in UInt8.min...UInt8.max {
                 _ = PlannedAction(EncodedPlanEntry(actionKind: kind, target: entry.target))
-                if kind == 0 || kind > 8 {
+                if kind == 0 || kind > 9 {
                     #expect(PlannedAction(EncodedPlanEntry(actionKind: kind, target: entry.target)) == nil)
                 }
             }
@@ -57,7 +60,7 @@ struct PlannedActionTests {
                 let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
                     Bool.random(using: &random) ? UInt8(0) : UInt8.random(in: 0...255, using: &random)
                 }
-                let entry = EncodedPlanEntry(actionKind: UInt8.random(in: 0...9, using: &random), target: bytes)
+                let entry = EncodedPlanEntry(actionKind: UInt8.random(in: 0...10, using: &random), target: bytes)
                 if let action = PlannedAction(entry) { #expect(action.encoded == entry, "seed \(seed)") }
             }
         }

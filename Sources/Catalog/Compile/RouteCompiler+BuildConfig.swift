@@ -32,7 +32,7 @@ extension RouteCompiler {
         }
         let facts = BuildConfigFacts(
             cluster: options.cluster, namespace: identity.namespace, name: identity.name, triggers: triggers,
-            git: config.git, profile: config.profile, options: config.options)
+            git: config.git, profile: config.profile, options: config.options, mode: config.mode)
         route.rules = OpenShiftRules(facts, settings: options.openShift)
         claim(route, createdAt: config.metadata.createdAt, place)
     }

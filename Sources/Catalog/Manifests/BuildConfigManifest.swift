@@ -25,6 +25,7 @@ struct BuildConfigManifest: Sendable {
     let triggers: [Trigger]
     let git: BuildConfigFacts.GitSource?
     let profile: OpenShiftProfile?
+    let mode: OpenShiftMode?
     let options: Set<OpenShiftOption>
     let unknown: [Unknown]
 
@@ -39,7 +40,12 @@ struct BuildConfigManifest: Sendable {
         }
         var unknown: [Unknown] = []
         let annotations = fields.node("metadata")?.value["annotations"]
-        profile = annotations?[BuildConfigFacts.profileAnnotation].flatMap { Self.profile($0, &unknown) }
+        profile = annotations?[BuildConfigFacts.profileAnnotation].flatMap {
+            Self.choice($0, BuildConfigFacts.profileAnnotation, &unknown)
+        }
+        mode = annotations?[BuildConfigFacts.modeAnnotation].flatMap {
+            Self.choice($0, BuildConfigFacts.modeAnnotation, &unknown)
+        }
         options = annotations?[BuildConfigFacts.optionsAnnotation].map { Self.options($0, &unknown) } ?? []
         self.unknown = unknown
     }
@@ -61,13 +67,15 @@ struct BuildConfigManifest: Sendable {
         }
     }
 
-    private static func profile(_ node: YAMLNode, _ unknown: inout [Unknown]) -> OpenShiftProfile? {
+    private static func choice<Value: RawRepresentable & CaseIterable>(
+        _ node: YAMLNode, _ annotation: String, _ unknown: inout [Unknown]
+    ) -> Value? where Value.RawValue == String {
         let text = node.text ?? ""
-        if let profile = OpenShiftProfile(rawValue: text) { return profile }
-        let names = OpenShiftProfile.allCases.map(\.rawValue)
+        if let value = Value(rawValue: text) { return value }
+        let names = Value.allCases.map(\.rawValue)
         unknown.append(
             Unknown(
-                message: "the annotation \(BuildConfigFacts.profileAnnotation) is \(quoted(text)); known: "
+                message: "the annotation \(annotation) is \(quoted(text)); known: "
                     + names.joined(separator: ", ") + NearestName.hint(text, among: names),
                 line: node.line))
         return nil

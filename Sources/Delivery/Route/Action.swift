@@ -26,6 +26,8 @@ public enum Action: Sendable, Equatable {
     case reconcile(TargetReference)
     /// POST a BuildRequest (JSON, complete) to the instantiate sub-resource of a BuildConfig.
     case openshiftBuild(TargetReference, buildRequest: [UInt8])
+    /// POST the delivery as it came to the API server's own webhook of a BuildConfig; the trigger's secret is looked up then.
+    case openshiftRelay(TargetReference, type: String)
     /// Create an S2iRun (JSON, complete); the target is its S2iBuilder.
     case s2iRun(TargetReference, run: [UInt8])
     /// Have kpack look at an object again. `image` is the normalised reference that changed.
@@ -44,6 +46,7 @@ public enum Action: Sendable, Equatable {
         switch self {
         case .reconcile: "reconcile"
         case .openshiftBuild: "openshift-build"
+        case .openshiftRelay: "openshift-relay"
         case .s2iRun: "s2i-run"
         case .kpackRefresh: "kpack-refresh"
         case .dockerHubCallback: "docker-hub-callback"

@@ -43,8 +43,7 @@ enum RouteReport {
             rows.append([
                 (route.host ?? "") + path(route, reveal), route.identity.description, route.sender.name,
                 route.events.isEmpty ? "all" : route.events.joined(separator: ","),
-                route.actions.isEmpty
-                    ? "none" : route.actions.map { $0.summary(reveal: reveal) }.joined(separator: ", "),
+                route.causesTriggers ? route.actionSummaries(reveal: reveal).joined(separator: ", ") : "none",
                 route.readiness.summary,
             ])
         }
@@ -65,7 +64,7 @@ enum RouteReport {
                 Report.Route(
                     host: route.host, path: path(route, reveal), receiver: route.identity.description,
                     sender: route.sender.name, events: route.events,
-                    actions: route.actions.map { $0.summary(reveal: reveal) },
+                    actions: route.actionSummaries(reveal: reveal),
                     ready: route.readiness == .ready, readiness: route.readiness.summary, source: route.source)
             },
             unserved: snapshot.unserved.map {
@@ -138,6 +137,7 @@ extension Action {
         case .reconcile(let target): return "reconcile \(target)"
         case .openshiftBuild(let target, _): return "openshift-build \(target)"
         case .s2iRun(let target, _): return "s2i-run \(target)"
+        case .openshiftRelay(let target, _): return "openshift-relay \(target)"
         case .dockerHubCallback: return "docker-hub-callback"
         case .kpackRefresh(let target, _, _): return "kpack-refresh \(target)"
         case .http(let url, _, let secret):

@@ -18,11 +18,14 @@ struct RouteLookup {
         switch parts[0].lowercased() {
         case "receiver", "receivers": kind = .receiver
         case "hook", "hooks": kind = .hook
+        case "buildconfig", "buildconfigs", "bc": kind = .buildConfig
+        case "s2ibuilder", "s2ibuilders": kind = .s2iBuilder
         default:
+            let known = ["Receiver", "Hook", "BuildConfig", "S2iBuilder"]
             throw CommandFailure(
                 .usage,
-                "\(quoted(parts[0])) is no kind of receiver; known kinds: Receiver, Hook"
-                    + NearestName.hint(parts[0], among: ["Receiver", "Hook"]))
+                "\(quoted(parts[0])) is no kind of receiver; known kinds: \(known.joined(separator: ", "))"
+                    + NearestName.hint(parts[0], among: known))
         }
         if parts.count == 3, let namespace, namespace != parts[1] {
             throw CommandFailure(.usage, "two namespaces were given; leave out -n or the one in \(quoted(text))")

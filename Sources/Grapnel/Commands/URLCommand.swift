@@ -38,10 +38,29 @@ enum SenderForm {
     static func rows(
         _ route: RouteDefinition, secretPlaces: [String], base: String, reveal: Bool
     ) -> [[String]] {
+        if let rules = route.rules as? OpenShiftRules { return build(rules, route, secretPlaces, base, reveal) }
         var rows = [["URL", url(route, base)]]
         rows += proof(route)
         rows += zip(secretPlaces, route.secrets).map { ["Secret", shown($1, at: $0, reveal)] }
         rows.append(["Events", events(route)])
+        if route.readiness != .ready { rows.append(["Ready", route.readiness.summary]) }
+        rows.append(["Defined at", route.source])
+        return rows
+    }
+
+    /// One URL for each type of trigger; the secret is its last but one segment.
+    private static func build(
+        _ rules: OpenShiftRules, _ route: RouteDefinition, _ secretPlaces: [String], _ base: String, _ reveal: Bool
+    ) -> [[String]] {
+        var rows: [[String]] = []
+        for type in BuildHookType.allCases where rules.facts.triggers.contains(where: { $0.type == type }) {
+            let secret =
+                reveal
+                ? rules.relaySecret(type: type.rawValue).flatMap { String(validating: $0.bytes, as: UTF8.self) } : nil
+            rows.append(["URL (\(type.rawValue))", "\(url(route, base))/\(secret ?? "<secret>")/\(type.rawValue)"])
+        }
+        rows.append(["Content type", "application/json"])
+        rows += secretPlaces.map { ["Secret", "\($0) (in the URL; shown with --reveal)"] }
         if route.readiness != .ready { rows.append(["Ready", route.readiness.summary]) }
         rows.append(["Defined at", route.source])
         return rows

@@ -57,7 +57,8 @@ struct ActionSet: Sendable {
             openshiftBuild: api.map { _ in OpenShiftBuildAction(client: clusters) },
             s2iRun: api.map { _ in S2iRunAction(client: clusters) },
             kpackRefresh: api.map { _ in KpackRefreshAction(client: clusters) },
-            dockerHubCallback: DockerHubCallbackAction(client: outboundClient))
+            dockerHubCallback: DockerHubCallbackAction(client: outboundClient),
+            openshiftRelay: api.map { _ in OpenShiftRelayAction(client: clusters) })
     }
 
     func shutdown() async {

@@ -24,6 +24,13 @@ extension SystemSettings {
                         profile.line, "\(profile.path) must be upstream or grapnel, found \(quoted(profile.value))")
                 }
             }
+            if let mode = fields.text("mode") {
+                openShift.mode = OpenShiftMode(rawValue: mode.value) ?? openShift.mode
+                if OpenShiftMode(rawValue: mode.value) == nil {
+                    fields.findings.error(
+                        mode.line, "\(mode.path) must be instantiate or relay, found \(quoted(mode.value))")
+                }
+            }
             fields.finish()
         }
         if var fields = root.map("kubesphere") { readKubesphere(&fields) }

@@ -17,10 +17,13 @@ public struct ActionAttempt: Sendable {
     public var payload: DeliveryPayload?
     /// The decoded event; empty for `reconcile` and `http`.
     public var event: Event
+    /// The rules of the route as it is now; nil where it has none, or is gone.
+    public var rules: (any ReceiverRules)?
 
     public init(
         sequence: UInt64, planIndex: UInt16, number: Int, route: RouteIdentity, receivedNanoseconds: UInt64,
-        action: Action, payload: DeliveryPayload?, event: Event
+        action: Action, payload: DeliveryPayload?, event: Event,
+        rules: (any ReceiverRules)? = nil
     ) {
         self.sequence = sequence
         self.planIndex = planIndex
@@ -30,6 +33,7 @@ public struct ActionAttempt: Sendable {
         self.action = action
         self.payload = payload
         self.event = event
+        self.rules = rules
     }
 }
 
@@ -47,12 +51,13 @@ public struct ActionRunners: Sendable {
     public var s2iRun: (any ActionRunner)?
     public var kpackRefresh: (any ActionRunner)?
     public var dockerHubCallback: (any ActionRunner)?
+    public var openshiftRelay: (any ActionRunner)?
 
     public init(
         reconcile: (any ActionRunner)? = nil, http: (any ActionRunner)? = nil, exec: (any ActionRunner)? = nil,
         log: (any ActionRunner)? = nil, openshiftBuild: (any ActionRunner)? = nil,
         s2iRun: (any ActionRunner)? = nil, kpackRefresh: (any ActionRunner)? = nil,
-        dockerHubCallback: (any ActionRunner)? = nil
+        dockerHubCallback: (any ActionRunner)? = nil, openshiftRelay: (any ActionRunner)? = nil
     ) {
         self.reconcile = reconcile
         self.http = http
@@ -62,6 +67,7 @@ public struct ActionRunners: Sendable {
         self.s2iRun = s2iRun
         self.kpackRefresh = kpackRefresh
         self.dockerHubCallback = dockerHubCallback
+        self.openshiftRelay = openshiftRelay
     }
 
     subscript(_ action: PlannedAction) -> (any ActionRunner)? {
@@ -74,13 +80,14 @@ public struct ActionRunners: Sendable {
         case .s2iRun: s2iRun
         case .kpackRefresh: kpackRefresh
         case .dockerHubCallback: dockerHubCallback
+        case .openshiftRelay: openshiftRelay
         }
     }
 
     /// What a kind without a runner gives.
     static func switchedOff(_ action: PlannedAction) -> ActionResult {
         switch action {
-        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh:
+        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh, .openshiftRelay:
             // Healed by a restart with a cluster; until then it stays owed.
             .failed(
                 ActionFailure(

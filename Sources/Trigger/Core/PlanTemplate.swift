@@ -35,7 +35,7 @@ struct PlanStep: Sendable {
         }
         switch action {
         case .reconcile(let target), .openshiftBuild(let target, _), .s2iRun(let target, _),
-            .kpackRefresh(let target, _, _):
+            .kpackRefresh(let target, _, _), .openshiftRelay(let target, _):
             let group = FluxKinds.group(of: target)
             key = .object(
                 cluster: target.cluster, group: group, kind: target.kind, namespace: target.namespace,

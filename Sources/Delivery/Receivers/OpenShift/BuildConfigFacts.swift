@@ -80,10 +80,12 @@ public struct BuildConfigFacts: Sendable, Equatable {
     /// nil: that of the settings.
     public var profile: OpenShiftProfile?
     public var options: Set<OpenShiftOption>
+    /// nil: that of the settings.
+    public var mode: OpenShiftMode?
 
     public init(
         cluster: String = "local", namespace: String, name: String, triggers: [Trigger], git: GitSource?,
-        profile: OpenShiftProfile? = nil, options: Set<OpenShiftOption> = []
+        profile: OpenShiftProfile? = nil, options: Set<OpenShiftOption> = [], mode: OpenShiftMode? = nil
     ) {
         self.cluster = cluster
         self.namespace = namespace
@@ -92,10 +94,13 @@ public struct BuildConfigFacts: Sendable, Equatable {
         self.git = git
         self.profile = profile
         self.options = options
+        self.mode = mode
     }
 
     /// Annotation that overrides the settings' profile.
     public static let profileAnnotation = "grapnel.dev/webhook-profile"
+    /// Annotation that overrides the settings' mode.
+    public static let modeAnnotation = "grapnel.dev/webhook-mode"
     /// Annotation that lists options, separated by commas.
     public static let optionsAnnotation = "grapnel.dev/webhook-options"
     /// The key of a referenced Secret.

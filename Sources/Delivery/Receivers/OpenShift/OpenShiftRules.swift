@@ -5,12 +5,14 @@
 // all), then headers, body and ref. The answer to what is built is 200 without a body: the Build comes later.
 
 public struct OpenShiftRules: ReceiverRules {
-    private let facts: BuildConfigFacts
+    public let facts: BuildConfigFacts
     private let profile: OpenShiftProfile
+    private let mode: OpenShiftMode
 
     public init(_ facts: BuildConfigFacts, settings: OpenShiftSettings = OpenShiftSettings()) {
         self.facts = facts
         profile = facts.profile ?? settings.profile
+        mode = facts.mode ?? settings.mode
     }
 
     public func rule(on request: InboundRequest, now: UInt64) -> Ruling {
@@ -53,16 +55,26 @@ public struct OpenShiftRules: ReceiverRules {
         let hook = BuildHook(request: request, facts: facts, profile: profile)
         switch hook.verdict(type ?? .generic) {
         case .build(var plan):
-            if type == nil { plan.env = [] }
             let target = TargetReference(
                 cluster: facts.cluster, apiVersion: BuildRequest.apiVersion, kind: "BuildConfig",
                 namespace: facts.namespace, name: facts.name)
+            if mode == .relay, let type { return .actions([.openshiftRelay(target, type: type.rawValue)]) }
+            if type == nil { plan.env = [] }
             let request = BuildRequest.json(name: facts.name, type: type ?? .generic, plan, delivery)
             return .actions([.openshiftBuild(target, buildRequest: request)])
         case .ignored(let reason, _): return .ignored(reason)
         // The config changed since the delivery was accepted.
         case .refused: return .ignored(.bodyUnusable)
         }
+    }
+
+    /// The secret under which a delivery is relayed: the first that a trigger of the type accepts.
+    public func relaySecret(type: String) -> SecretBytes? {
+        for trigger in facts.triggers where trigger.type.rawValue == type {
+            if let secret = trigger.inlineSecret, !secret.isEmpty { return secret }
+            if case .found(let secret) = trigger.referencedSecret, !secret.isEmpty { return secret }
+        }
+        return nil
     }
 
     private struct Match {

@@ -29,9 +29,23 @@ public enum OpenShiftOption: String, Sendable, CaseIterable {
     case trimNewline = "trim-newline"
 }
 
+/// How a verified delivery becomes a Build.
+public enum OpenShiftMode: String, Sendable, CaseIterable {
+    /// By a BuildRequest made here, for the `instantiate` sub-resource. The secret never travels.
+    case instantiate
+    /// By the same request, relayed to the API server's own webhook with a bearer token: its semantics, quirks and all. Needs only
+    /// `create` on `buildconfigs/webhooks`, which every account has by default, and no right to the build strategy.
+    case relay
+}
+
 public struct OpenShiftSettings: Sendable, Equatable {
     /// For every BuildConfig that names none itself.
     public var profile: OpenShiftProfile
+    /// For every BuildConfig that names none itself.
+    public var mode: OpenShiftMode
 
-    public init(profile: OpenShiftProfile = .upstream) { self.profile = profile }
+    public init(profile: OpenShiftProfile = .upstream, mode: OpenShiftMode = .instantiate) {
+        self.profile = profile
+        self.mode = mode
+    }
 }
