@@ -41,16 +41,20 @@ func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
     name: "grapnel",
+    dependencies: [.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")],
     targets: [
         .target(name: "CFuzzer", path: "CFuzzer"),
         .target(name: "FuzzDriver", dependencies: ["CFuzzer"], path: "Driver", swiftSettings: rules),
         room("HTTP"),
         shim("CCrypto", ["crypto", "IPSec_MB", "z"]),
         shim("CJSON", ["simdjson"]),
-        room("Delivery", ["HTTP", "CCrypto", "CJSON"]),
+        room("CEL"),
+        room("Delivery", ["HTTP", "CCrypto", "CJSON", "CEL", .product(name: "Yams", package: "Yams")]),
         fuzz("Head", ["HTTP"]),
         fuzz("Chunked", ["HTTP"]),
         fuzz("Event", ["Delivery"]),
+        fuzz("Expression", ["CEL"]),
+        fuzz("Rules", ["Delivery"]),
     ],
     cxxLanguageStandard: .cxx17
 )
