@@ -4,7 +4,11 @@ public import Metrics
 
 public final class TriggerMetrics: Sendable {
     /// The values of the label `action`.
-    public static let actions = ["reconcile", "http", "exec", "log"]
+    public static let actions = [
+        "reconcile", "openshift-build", "openshift-relay", "s2i-run", "kpack-refresh", "docker-hub-callback", "http",
+        "exec",
+        "log",
+    ]
 
     /// Outcomes by action and code; `failed` counts failed attempts. A delivery without a plan counts under `none`.
     private let outcomes: [String: [OutcomeCode: Counter]]

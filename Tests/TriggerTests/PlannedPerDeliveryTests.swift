@@ -139,6 +139,21 @@ struct PlanningDeskTests {
         #expect(desk.count == 99)
     }
 
+    @Test("large records are planned alone, small ones beside each other")
+    func bytes() {
+        var desk = PlanningDesk(seed: 1)
+        for sequence in UInt64(1)...4 {
+            var large = delivery(sequence)
+            large.location.length = UInt32(PlanningDesk.runningBytesMax / 2 + 1)
+            desk.add(large, retry: RetryPolicy())
+        }
+        #expect(desk.next(now: 0)?.sequence == 1)
+        #expect(desk.next(now: 0) == nil)
+        #expect(desk.complete(1, .actions([.log]), now: 0) == .planned([.log]))
+        #expect(desk.next(now: 0)?.sequence == 2)
+        #expect(desk.count == 3)
+    }
+
     @Test("an API server that is away for two hours uses up no attempt; the plan is found when it is back")
     func healable() {
         var desk = PlanningDesk(seed: 7)
@@ -195,5 +210,15 @@ struct PlanningDeskTests {
         _ = desk.next(now: now)
         let final = PlanningResult.failed(ActionFailure(.final, scope: .none, reason: "no record"))
         #expect(desk.complete(3, final, now: now) == .dead(reason: "no record"))
+    }
+}
+
+@Suite("Metric labels of actions")
+struct ActionLabelTests {
+    @Test("every kind of action has a label of its own")
+    func labels() {
+        for sample in PlannedActionTests.samples {
+            #expect(TriggerMetrics.actions.contains(sample.name), "\(sample.name)")
+        }
     }
 }

@@ -110,6 +110,8 @@ private final class NoDisk: Disk {
         for index in 0..<count { sum += vectors[index].iov_len }
         return sum
     }
+    func reserve(_ file: DiskFile, byteCount: UInt64) throws(DiskError) {}
+
     func read(_ file: DiskFile, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
     {
         0

@@ -16,7 +16,7 @@ public struct Operation {
 
 /// All operations, in the order in which a delivery passes the rooms.
 public func allOperations() -> [Operation] {
-    httpOperations() + deliveryOperations() + ringOperations() + journalOperations()
+    httpOperations() + deliveryOperations() + ringOperations() + journalOperations() + planningOperations()
 }
 
 /// Keeps the optimiser from leaving out work whose result nobody reads.

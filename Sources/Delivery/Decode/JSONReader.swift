@@ -3,6 +3,7 @@
 struct JSONReader {
     private let bytes: [UInt8]
     private var index = 0
+    private var valueCount = 0
 
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -39,7 +40,8 @@ struct JSONReader {
 
     private mutating func value(depth: Int) -> JSONValue? {
         skipBlanks()
-        guard index < bytes.count else { return nil }
+        valueCount += 1
+        guard index < bytes.count, valueCount <= JSONValue.valuesMax else { return nil }
         switch bytes[index] {
         case UInt8(ascii: "{"): return depth < JSONValue.depthMax ? object(depth: depth) : nil
         case UInt8(ascii: "["): return depth < JSONValue.depthMax ? array(depth: depth) : nil

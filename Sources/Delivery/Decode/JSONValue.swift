@@ -1,11 +1,11 @@
 // JSONValue: a JSON text as plain values, for rules that read more than a few members.
 //
-// Strict (RFC 8259), total, bounded: depth by `depthMax`, memory by the text's size. Members keep their order and repetition; what a
+// Strict (RFC 8259), total, bounded: depth by `depthMax`, memory by `valuesMax`: each value takes about 24 bytes beside its text. Members keep their order and repetition; what a
 // system does with repeated or differently spelt names is its own rule. Numbers keep their text: whole numbers of any size
 // stay exact.
 
 /// One value.
-public indirect enum JSONValue: Sendable, Equatable {
+public enum JSONValue: Sendable, Equatable {
     case null
     case bool(Bool)
     /// As written.
@@ -25,6 +25,9 @@ public indirect enum JSONValue: Sendable, Equatable {
 
     /// Deeper texts are refused: real payloads stay below 10.
     public static let depthMax = 128
+
+    /// Texts with more values are refused: a delivery of 25 MB has some hundred thousand.
+    public static let valuesMax = 1 << 20
 
     /// Parses one whole text; nil when it is none. Bytes that are no UTF-8 are refused.
     public init?(_ bytes: some Collection<UInt8>) {

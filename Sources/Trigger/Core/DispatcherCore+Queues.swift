@@ -67,9 +67,11 @@ extension DispatcherCore {
             of: trigger)
     }
 
-    mutating func settle(_ entry: OutcomeEntry, of trigger: Trigger) {
+    /// `slot` is the trigger's, where it has one: its action may not be its queue's.
+    mutating func settle(_ entry: OutcomeEntry, of trigger: Trigger, slot: Int? = nil) {
         settle(
-            entry, action: queues[Int(trigger.queue)].action, route: routes[Int(trigger.route)],
+            entry, action: slot.flatMap { ownActions[$0] } ?? queues[Int(trigger.queue)].action,
+            route: routes[Int(trigger.route)],
             receivedNanoseconds: trigger.receivedNanoseconds)
     }
 

@@ -70,7 +70,7 @@ extension DispatcherCore {
             OutcomeEntry(
                 sequence: trigger.sequence, planIndex: trigger.planIndex, code: .failed,
                 detail: UInt64(trigger.attempts), reason: failure.reason),
-            of: trigger)
+            of: trigger, slot: slot)
     }
 
     private mutating func tryAgain(_ slot: Int, _ failure: ActionFailure) {
@@ -128,7 +128,7 @@ extension DispatcherCore {
         settle(
             OutcomeEntry(
                 sequence: trigger.sequence, planIndex: trigger.planIndex, code: code, detail: detail, reason: reason),
-            of: trigger)
+            of: trigger, slot: slot)
         free(slot)
     }
 

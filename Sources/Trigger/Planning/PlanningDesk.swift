@@ -18,12 +18,15 @@ struct PlanningDesk: Sendable {
 
     /// Plans at once: each may hold a call to an API server.
     static let runningMax = 32
+    /// Bytes of records under way: what a filter reads takes many times its text. One that is larger has its turn alone.
+    static let runningBytesMax = 16 << 20
 
     private var namespaces: [String: [Waiting]] = [:]
     private var heads: [String: Int] = [:]
     private var turn: [String] = []
     private var delayed: [Waiting] = []
     private var running: [UInt64: Waiting] = [:]
+    private var runningBytes = 0
     private(set) var waitingCount = 0
     private var random: SeededRandom
 
@@ -59,10 +62,13 @@ struct PlanningDesk: Sendable {
                 for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
             }
         }
-        guard running.count < Self.runningMax, !turn.isEmpty else { return nil }
-        let key = turn.removeFirst()
+        guard running.count < Self.runningMax, let key = turn.first else { return nil }
         guard let list = namespaces[key], let head = heads[key], head < list.count else { return nil }
         let waiting = list[head]
+        let byteCount = Int(waiting.delivery.location.length)
+        guard running.isEmpty || runningBytes + byteCount <= Self.runningBytesMax else { return nil }
+        runningBytes += byteCount
+        turn.removeFirst()
         waitingCount -= 1
         if head + 1 == list.count {
             namespaces[key] = nil
@@ -90,6 +96,7 @@ struct PlanningDesk: Sendable {
     /// The end of an attempt.
     mutating func complete(_ sequence: UInt64, _ result: PlanningResult, now: UInt64) -> Verdict? {
         guard var waiting = running.removeValue(forKey: sequence) else { return nil }
+        runningBytes -= Int(waiting.delivery.location.length)
         switch result {
         case .actions(let actions): return .planned(actions)
         case .ignored(let reason): return .ignored(reason: reason)
