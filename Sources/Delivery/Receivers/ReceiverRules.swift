@@ -145,8 +145,13 @@ public protocol PathFamily: Sendable {
     /// Paths that begin with one of these belong to the family.
     var prefixes: [String] { get }
     /// The path under which the receiver that is meant has its route, or nil when none can be meant. `path` is still
-    /// percent-encoded; the result is compared with `RouteDefinition.path`.
-    func routePath(of path: String) -> String?
+    /// percent-encoded, and so is `query`, what followed the `?`; the result is compared with `RouteDefinition.path`.
+    func routePath(of path: String, query: String?) -> String?
     /// Takes what belongs to the family and has no route: it refuses, in the family's own words.
     var fallback: RouteDefinition { get }
+}
+
+extension PathFamily {
+    /// For paths without a query.
+    public func routePath(of path: String) -> String? { routePath(of: path, query: nil) }
 }

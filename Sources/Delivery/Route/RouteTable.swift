@@ -168,16 +168,25 @@ public final class RouteTable: @unchecked Sendable {
 
     // - Lookup
 
-    /// The route of a path, or -1. `host` without port, any case; may be empty. Allocation-free but for paths of a family.
-    public func find(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
+    /// The route of a path, or -1. `host` without port, any case; may be empty; `query` matters to families alone. Allocation-free but
+    /// for paths of a family.
+    public func find(
+        path: UnsafeRawBufferPointer,
+        query: UnsafeRawBufferPointer = unsafe UnsafeRawBufferPointer(start: nil, count: 0),
+        host: UnsafeRawBufferPointer
+    ) -> Int {
         let route = unsafe findExact(path: path, host: host)
-        return unsafe route >= 0 || families.isEmpty ? route : findInFamilies(path: path, host: host)
+        return unsafe route >= 0 || families.isEmpty ? route : findInFamilies(path: path, query: query, host: host)
     }
 
-    private func findInFamilies(path: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer) -> Int {
+    private func findInFamilies(
+        path: UnsafeRawBufferPointer, query: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer
+    ) -> Int {
         let text = unsafe String(decoding: path, as: UTF8.self)
         for (family, fallback) in families where family.prefixes.contains(where: { text.hasPrefix($0) }) {
-            guard var canonical = family.routePath(of: text) else { return fallback }
+            var parameters: String?
+            if query.count > 0 { parameters = unsafe String(decoding: query, as: UTF8.self) }
+            guard var canonical = family.routePath(of: text, query: parameters) else { return fallback }
             let route = canonical.withUTF8 { unsafe findExact(path: UnsafeRawBufferPointer($0), host: host) }
             return route >= 0 ? route : fallback
         }

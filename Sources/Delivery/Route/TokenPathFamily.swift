@@ -11,7 +11,7 @@ public struct TokenPathFamily: PathFamily {
         prefixes = routes.map { $0 + "/" }
     }
 
-    public func routePath(of path: String) -> String? {
+    public func routePath(of path: String, query: String?) -> String? {
         guard let slash = path.lastIndex(of: "/") else { return nil }
         let route = String(path[..<slash])
         return routes.contains(route) ? route : nil

@@ -74,6 +74,7 @@ struct ActionSet: Sendable {
                 event.tag = image.tag
                 event.digest = image.digest
             }
+            if event.repositoryURLs.isEmpty { event.repositoryURLs = [event.repositoryURL].compactMap { $0 } }
             return event
         }
         return unsafe payload.body.withUnsafeBytes { body in

@@ -344,6 +344,7 @@ extension DeliveryLoop where P: ~Copyable {
     func route(of head: RequestHead, base: UnsafeRawPointer) -> Int {
         unsafe table.find(
             path: UnsafeRawBufferPointer(start: base + Int(head.path.offset), count: Int(head.path.count)),
+            query: UnsafeRawBufferPointer(start: base + Int(head.query.offset), count: Int(head.query.count)),
             host: UnsafeRawBufferPointer(start: base + Int(head.host.offset), count: Int(head.host.count)))
     }
 

@@ -73,4 +73,29 @@ struct OpenShiftPathTests {
             family.routePath(of: "/oapi/v1/namespaces/demo/buildconfigs/orders/webhooks")
                 == OpenShiftRulesTests.config([]).routePath)
     }
+
+    @Test("the form of the betas leads to the config that its query names, and masks the secret where it stands")
+    func betas() {
+        let family = OpenShiftPathFamily()
+        let path = "/osapi/v1beta1/buildConfigHooks/orders/one/generic"
+        #expect(family.routePath(of: path, query: "namespace=demo") == OpenShiftRulesTests.config([]).routePath)
+        #expect(family.routePath(of: path, query: "a=b&namespace=d%65mo") == OpenShiftRulesTests.config([]).routePath)
+        for query in [nil, "", "namespace=", "namespace", "Namespace=demo", "namespace=%zz"] {
+            #expect(family.routePath(of: path, query: query) == nil, "\(query ?? "nil")")
+        }
+        let config = OpenShiftRulesTests.config([
+            .init(type: .generic, inlineSecret: SecretBytes(Array("one".utf8)))
+        ])
+        func rule(_ path: String) -> Ruling {
+            OpenShiftRules(config).rule(
+                on: InboundRequest(method: "POST", path: path, query: "namespace=demo"), now: 0)
+        }
+        let ruling = rule(path)
+        #expect(ruling.decision == .accepted && ruling.answer.status == 200)
+        let start = "/osapi/v1beta1/buildConfigHooks/orders/".utf8.count
+        #expect(ruling.credentials.contains(.path(start..<start + 3)))
+        #expect(rule("/osapi/v1beta1/buildConfigHooks/orders/two/generic").answer.status == 401)
+        #expect(rule("/osapi/v1beta1/buildConfigHooks/orders/one").answer.status == 400)
+        #expect(rule("/osapi/v1beta1/buildConfigHooks/orders/one/other").answer.status == 404)
+    }
 }

@@ -6,7 +6,7 @@ public struct BuildServicePathFamily: PathFamily {
     public var prefixes: [String] { [Self.base] }
 
     /// One segment behind the endpoint's path, not empty.
-    public func routePath(of path: String) -> String? {
+    public func routePath(of path: String, query: String?) -> String? {
         guard path.utf8.starts(with: Self.base.utf8) else { return nil }
         let token = path.utf8.dropFirst(Self.base.utf8.count)
         return token.isEmpty || token.contains(UInt8(ascii: "/")) ? nil : BuildServiceEndpoint.dockerHub.path

@@ -7,7 +7,7 @@ public struct KubeSpherePathFamily: PathFamily {
 
     public var prefixes: [String] { [KubeSpherePath.prefix] }
 
-    public func routePath(of path: String) -> String? {
+    public func routePath(of path: String, query: String?) -> String? {
         guard let path = KubeSpherePath(path), path.areNamesValid else { return nil }
         return KubeSpherePath.routePath(namespace: path.namespace, name: path.builder)
     }

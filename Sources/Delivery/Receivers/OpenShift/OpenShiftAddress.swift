@@ -13,7 +13,7 @@ struct OpenShiftAddress {
         }
         let path: OpenShiftPath
         do throws(OpenShiftPath.Failure) {
-            path = try OpenShiftPath(request.path)
+            path = try OpenShiftPath(request.path, query: request.query)
         } catch {
             switch error {
             case .malformed:

@@ -2,18 +2,19 @@
 //
 //     /apis/build.openshift.io/v1/namespaces/{namespace}/buildconfigs/{name}/webhooks/{secret}/{type}
 //     /oapi/v1/namespaces/{namespace}/buildconfigs/{name}/webhooks/{secret}/{type}                      (OpenShift 3)
+//     /osapi/v1beta1/buildConfigHooks/{name}/{secret}/{type}?namespace={namespace}                      (its betas)
 //
 // As in the API server the path is decoded first and split then, so a secret cannot hold a slash. Profile `grapnel` splits what
 // follows `webhooks` first and decodes then, and forgives one slash at the end.
 
 struct OpenShiftPath {
-    static let prefixes = ["/apis/build.openshift.io/", "/oapi/v1/"]
+    static let prefixes = ["/apis/build.openshift.io/", "/oapi/v1/", "/osapi/v1beta1/buildConfigHooks/"]
 
     let namespace: String
     let name: String
     private let decoded: PercentDecoded
     private let encoded: [UInt8]
-    /// Where `decoded` goes on behind `webhooks`.
+    /// Where `decoded` goes on behind `webhooks`, or behind the name in the oldest form.
     private let tail: Int
 
     enum Failure: Error {
@@ -23,7 +24,8 @@ struct OpenShiftPath {
         case elsewhere
     }
 
-    init(_ path: String) throws(Failure) {
+    /// `query` matters to the oldest form alone, which names the namespace there.
+    init(_ path: String, query: String? = nil) throws(Failure) {
         encoded = Array(path.utf8)
         guard let decoded = PercentDecoded(encoded) else { throw .malformed }
         self.decoded = decoded
@@ -48,7 +50,26 @@ struct OpenShiftPath {
             tail = rest[first + 4].endIndex
             return
         }
-        throw .elsewhere
+        let pieces = bytes.split(separator: UInt8(ascii: "/"), maxSplits: 5, omittingEmptySubsequences: false)
+        guard pieces.count >= 5, pieces[0].isEmpty,
+            zip(["osapi", "v1beta1", "buildConfigHooks"], pieces.dropFirst()).allSatisfy({ $0.utf8.elementsEqual($1) }),
+            let name = String(validating: pieces[4], as: UTF8.self), !name.isEmpty,
+            let namespace = Self.namespace(query)
+        else { throw .elsewhere }
+        self.namespace = namespace
+        self.name = name
+        tail = pieces[4].endIndex
+    }
+
+    /// The first parameter `namespace` of a query.
+    private static func namespace(_ query: String?) -> String? {
+        for pair in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
+            let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[0].elementsEqual("namespace".utf8) else { continue }
+            guard let value = PercentDecoded(parts[1], plusIsSpace: true), !value.bytes.isEmpty else { return nil }
+            return String(validating: value.bytes, as: UTF8.self)
+        }
+        return nil
     }
 
     static func routePath(namespace: String, name: String) -> String {

@@ -11,8 +11,8 @@ public struct OpenShiftPathFamily: PathFamily {
 
     public var prefixes: [String] { OpenShiftPath.prefixes }
 
-    public func routePath(of path: String) -> String? {
-        guard let path = try? OpenShiftPath(path) else { return nil }
+    public func routePath(of path: String, query: String?) -> String? {
+        guard let path = try? OpenShiftPath(path, query: query) else { return nil }
         return OpenShiftPath.routePath(namespace: path.namespace, name: path.name)
     }
 

@@ -51,7 +51,7 @@ public struct OpenShiftRules: ReceiverRules {
 
     public func triggers(of request: InboundRequest, _ delivery: DeliveryFacts) -> Triggers {
         // The secret is gone from the path; the type is where it was, or gone as well.
-        let type = storedType(request.path)
+        let type = storedType(request)
         let hook = BuildHook(request: request, facts: facts, profile: profile)
         switch hook.verdict(type ?? .generic) {
         case .build(var plan):
@@ -141,8 +141,8 @@ public struct OpenShiftRules: ReceiverRules {
         ruling.dedupeWindowSeconds = profile == .upstream ? 0 : window
     }
 
-    private func storedType(_ path: String) -> BuildHookType? {
-        guard let hook = (try? OpenShiftPath(path))?.hook(profile) else { return nil }
+    private func storedType(_ request: InboundRequest) -> BuildHookType? {
+        guard let hook = (try? OpenShiftPath(request.path, query: request.query))?.hook(profile) else { return nil }
         return BuildHookType(rawValue: String(decoding: hook.type, as: UTF8.self))
     }
 }
