@@ -24,6 +24,7 @@ test=(
     libc6-dev
     strace      # shows that an answer waits for the sync
     prometheus  # promtool judges /metrics
+    docker-registry # a real sender of notifications
 )
 peers=(haproxy wrk gcc libc6-dev)
 

@@ -14,6 +14,10 @@ public struct Event: Sendable, Equatable {
     public var commit: String?
     /// Every URL by which the sender names the repository.
     public var repositoryURLs: [String] = []
+    /// What happened removed the ref: there is nothing to be built.
+    public var isDeletion = false
+    /// Every image that the delivery names; the members below are those of the first.
+    public var images: [ImageEvent] = []
     /// `host/path` of an image, without tag or digest.
     public var image: String?
     public var tag: String?

@@ -59,6 +59,7 @@ private func readGitHub(_ document: borrowing JSONDocument, into event: inout Ev
         }
     }
     event.commit = commit(document.text("/after")) ?? commit(document.text("/head_commit/id"))
+    event.isDeletion = event.kind == "delete" || isZero(document.text("/after"))
 }
 
 /// GitHub's `package` and `registry_package` events of the container registry: an image and, mostly, its tag. The version's
@@ -88,6 +89,7 @@ private func readPackage(_ document: borrowing JSONDocument, into event: inout E
     event.image = image.image?.lowercased()
     event.tag = event.tag ?? image.tag.flatMap { $0.isEmpty ? nil : $0 }
     event.digest = event.digest?.validDigest
+    event.images = [ImageEvent(image: event.image, tag: event.tag, digest: event.digest)]
 }
 
 private func readGitLab(_ document: borrowing JSONDocument, into event: inout Event) {
@@ -99,12 +101,19 @@ private func readGitLab(_ document: borrowing JSONDocument, into event: inout Ev
     event.ref = document.text("/ref")
     // Of an annotated tag `after` is the tag object, `checkout_sha` the commit.
     event.commit = commit(document.text("/checkout_sha")) ?? commit(document.text("/after"))
+    event.isDeletion = isZero(document.text("/after"))
 }
 
 /// nil for the all-zero hash, with which a deletion says that there is no commit after it.
 private func commit(_ text: String?) -> String? {
     guard let text, text.utf8.contains(where: { $0 != UInt8(ascii: "0") }) else { return nil }
     return text
+}
+
+/// The hash that stands for no commit.
+private func isZero(_ text: String?) -> Bool {
+    guard let text, !text.isEmpty else { return false }
+    return text.utf8.allSatisfy { $0 == UInt8(ascii: "0") }
 }
 
 /// Media type application/x-www-form-urlencoded, in any case, with or without parameters.

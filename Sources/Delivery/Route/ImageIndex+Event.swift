@@ -3,9 +3,15 @@
 extension ImageIndex {
     /// The objects to be refreshed for the event's image; none when it names no image.
     public func refreshes(of event: Event) -> [KpackRefresh] {
-        guard let image = event.image, let reference = ImageReference(image, aliases: aliases) else { return [] }
-        let change = ImageChange(
-            repository: .named(reference.name), tag: event.tag ?? reference.tag, digest: event.digest?.validDigest)
-        return outcome(of: [change]).refreshes
+        let images =
+            event.images.isEmpty
+            ? [ImageEvent(image: event.image, tag: event.tag, digest: event.digest)] : event.images
+        let changes = images.compactMap { image -> ImageChange? in
+            guard let name = image.image, let reference = ImageReference(name, aliases: aliases) else { return nil }
+            return ImageChange(
+                repository: .named(reference.name), tag: image.tag ?? reference.tag,
+                digest: image.digest?.validDigest)
+        }
+        return outcome(of: changes).refreshes
     }
 }

@@ -82,21 +82,30 @@ public struct RepositoryIndex: Sendable {
 
     /// The objects of these kinds, in these namespaces (empty: all), that follow what the event pushed.
     public func match(_ event: Event, kinds: [String], namespaces: [String]) -> Match {
-        var keys = event.repositoryURLs.compactMap { RepositoryName(url: $0).map(Key.git) }
-        if let image = event.image, let reference = ImageReference(image) { keys.append(.image(reference.name)) }
-        let ref = event.ref ?? event.tag.map { "refs/tags/" + $0 }
+        var keys = event.repositoryURLs.compactMap { url in
+            RepositoryName(url: url).map { (key: Key.git($0), ref: event.ref) }
+        }
+        let images =
+            event.images.isEmpty
+            ? [ImageEvent(image: event.image, tag: event.tag, digest: event.digest)] : event.images
+        for image in images {
+            guard let name = image.image, let reference = ImageReference(name) else { continue }
+            keys.append((.image(reference.name), image.tag.map { "refs/tags/" + $0 }))
+        }
         var found: [TargetReference] = []
         var seen: Set<Int32> = []
         var isKnown = false
-        for key in keys {
-            for index in indexes[key] ?? [] where seen.insert(index).inserted {
+        for (key, ref) in keys {
+            for index in indexes[key] ?? [] where !seen.contains(index) {
                 let object = objects[Int(index)]
                 guard kinds.contains(object.target.kind),
                     namespaces.isEmpty || namespaces.contains(object.target.namespace)
                 else { continue }
                 isKnown = true
                 // An event without a ref says only that something changed: all that may follow it look.
-                if ref.map(object.rule.follows) ?? (object.rule != .pinned) { found.append(object.target) }
+                guard ref.map(object.rule.follows) ?? (object.rule != .pinned) else { continue }
+                seen.insert(index)
+                found.append(object.target)
             }
         }
         return found.isEmpty ? (isKnown ? .otherRef : .unknown) : .targets(found)

@@ -1,7 +1,7 @@
 // The CNCF distribution registry: an envelope of events, with whatever static headers its configuration names.
 //
-// It repeats an envelope for ever until it is answered 2xx or 3xx: what can never be valid is therefore taken and dropped. Pulls come
-// too; they say nothing new unless they are listed by name. Source: distribution.github.io "Work with notifications".
+// It repeats an envelope for ever until it is answered 2xx or 3xx: what can never be valid is therefore taken and dropped. Blobs, pulls
+// and pushes by digest come too; they say nothing new unless they are listed by name. Source: distribution.github.io "Work with notifications".
 
 enum DockerRegistry: Sender {
     static let type = SenderType.dockerRegistry
@@ -23,19 +23,34 @@ enum DockerRegistry: Sender {
         if let pull = names.firstIndex(of: "pull") { names.append(names.remove(at: pull)) }
         return SenderReading(
             eventNames: names, deliveryID: events.first?["id"]?.deliveryID,
-            isIrrelevant: !events.contains { $0["action"]?.text != "pull" })
+            isIrrelevant: pushed(request).isEmpty)
+    }
+
+    /// The images whose tags were pushed, named as the registry names itself.
+    private static func pushed(_ request: InboundRequest) -> [ImageEvent] {
+        guard let body = JSONValue(request.body),
+            case .changes(let changes, _, _) = RegistryNotification.read(body, aliases: HostAliases())
+        else { return [] }
+        return changes.compactMap { change in
+            guard case .named(let name) = change.repository else { return nil }
+            return ImageEvent(image: name, tag: change.tag, digest: change.digest)
+        }
     }
 
     static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent {
         let events = events(of: request) ?? []
         let meant = events.filter { eventName.isEmpty || $0["action"]?.text == eventName }
-        let images = meant.compactMap { event -> ImageEvent? in
-            guard let repository = event.at("target", "repository")?.plainText else { return nil }
-            let host = event.at("request", "host")?.plainText
-            return ImageEvent(
-                image: host.map { $0 + "/" + repository } ?? repository, tag: event.at("target", "tag")?.plainText,
-                digest: event.at("target", "digest")?.plainText)
-        }
+        let isPush = eventName.isEmpty || eventName == "push"
+        let images =
+            isPush
+            ? pushed(request)
+            : meant.compactMap { event -> ImageEvent? in
+                guard let repository = event.at("target", "repository")?.plainText else { return nil }
+                let host = event.at("request", "host")?.plainText
+                return ImageEvent(
+                    image: host.map { $0 + "/" + repository } ?? repository, tag: event.at("target", "tag")?.plainText,
+                    digest: event.at("target", "digest")?.plainText)
+            }
         return SenderEvent(
             Event(
                 kind: eventName.isEmpty ? meant.first?["action"]?.plainText : eventName,

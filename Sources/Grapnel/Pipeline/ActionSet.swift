@@ -69,6 +69,7 @@ struct ActionSet: Sendable {
     static let decodeEvent: EventDecoder = { payload in
         if let read = SenderTable.decode(payload.sender, payload.request, eventName: payload.eventKind) {
             var event = read.event
+            if !read.images.isEmpty { event.images = read.images }
             if let image = read.images.first {
                 event.image = image.image
                 event.tag = image.tag

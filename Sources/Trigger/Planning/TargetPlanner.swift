@@ -113,6 +113,10 @@ public struct TargetPlanner: DeliveryPlanner {
     }
 
     private func add(_ selection: Selection, _ event: Event, to work: inout Work) async throws(ActionFailure) {
+        if let reason = Self.nothingToBuild(selection, event) {
+            work.reason = work.reason ?? reason
+            return
+        }
         switch selection.targets {
         case .named(let target):
             try await add(target, selection.act, own: selection.filter, event: event, to: &work)
@@ -140,7 +144,8 @@ public struct TargetPlanner: DeliveryPlanner {
                 for target in targets {
                     try await add(target, selection.act, own: selection.filter, event: event, to: &work)
                 }
-            case .unknown: work.reason = .repositoryUnknown
+            // Of several entries the one that came nearest tells the reason.
+            case .unknown: work.reason = work.reason ?? .repositoryUnknown
             case .otherRef: work.reason = .refMismatch
             }
         case .ofImage:
@@ -150,6 +155,16 @@ public struct TargetPlanner: DeliveryPlanner {
                 work.actions.append(.kpackRefresh(refresh.target, image: refresh.image, forceBuild: false))
             }
         }
+    }
+
+    /// A build needs something to build: not a branch that was deleted, and of all followers of a repository only where the event is
+    /// about a commit. A comment that was written rebuilds nothing.
+    private static func nothingToBuild(_ selection: Selection, _ event: Event) -> Delivery.IgnoredReason? {
+        let isByRepository = if case .ofRepository = selection.targets { true } else { false }
+        if isByRepository, event.ref == nil, event.image == nil { return .eventIrrelevant }
+        guard selection.act == .openshiftBuild || selection.act == .s2iRun else { return nil }
+        if event.isDeletion { return .branchDeleted }
+        return isByRepository && event.commit == nil ? .eventIrrelevant : nil
     }
 
     /// One named object; read only when a filter looks at it.

@@ -94,9 +94,14 @@ struct HookSenderTests {
             #expect(status(rules, request) == 200)
             return rules.rule(on: request, now: senderNow).decision
         }
+        let digest = "sha256:" + String(repeating: "1", count: 64)
         let pull = #"{"id":"1","action":"pull"}"#
         let push =
-            #"{"id":"2","action":"push","target":{"repository":"a/b","tag":"v1","digest":"sha256:1"},"request":{"host":"r:5000"}}"#
+            #"{"id":"2","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","repository":"a/b","tag":"v1","digest":"\#(digest)","url":"https://registry.example.com/v2/a/b"},"request":{"host":"r:5000"}}"#
+        let blob =
+            #"{"id":"3","action":"push","target":{"mediaType":"application/octet-stream","repository":"a/b","digest":"\#(digest)"},"request":{"host":"r:5000"}}"#
+        // A blob comes before its manifest: nothing can be read yet.
+        #expect(decision(#"{"events":[\#(blob)]}"#, rules) == .ignored(.eventIrrelevant))
         #expect(decision(#"{"events":[\#(pull),\#(push)]}"#, rules) == .accepted)
         #expect(decision(#"{"events":[\#(pull)]}"#, rules) == .ignored(.eventIrrelevant))
         for unusable in ["", "{", "[]", "{}", #"{"events":[]}"#, #"{"events":[1]}"#, #"{"events":{}}"#] {
@@ -110,7 +115,8 @@ struct HookSenderTests {
         #expect(rules.rule(on: request, now: senderNow).deliveryID == "1")
         #expect(
             SenderTable.decode(.dockerRegistry, request, eventName: "push")?.images == [
-                ImageEvent(image: "r:5000/a/b", tag: "v1", digest: "sha256:1")
+                // The host of the registry's own URL goes before the name that its client used.
+                ImageEvent(image: "registry.example.com/a/b", tag: "v1", digest: digest)
             ])
         #expect(status(rules, senderRequest([("Authorization", "Bearer x")])) == 401)
     }
