@@ -13,7 +13,7 @@ struct Grapnel: ParsableCommand {
         version: Version.number,
         subcommands: [
             ServeCommand.self, CheckCommand.self, URLCommand.self, SendCommand.self, JournalCommand.self,
-            VersionCommand.self, VectorCommand.self,
+            ExplainCommand.self, VersionCommand.self, VectorCommand.self,
         ])
 
     // Not asynchronous: `serve` waits for signals on the main thread, which must stay a plain one.

@@ -66,7 +66,9 @@ def counter_counts(context):
 def nothing_per_delivery(context):
     # The index of delivery ids doubles at powers of two: the warm-up ends behind 4096 deliveries, and the measured ones
     # stay below 8192. Most of the warm-up is small, so that no new segment is begun meanwhile.
-    small, warm_up, measured, growing, parallel = 4096, 320, 3600, 16_000, 16
+    # What each delivery allocated would show in every window; the change to the journal's own thread, which a slow disk brings about
+    # once, shows in one.
+    small, warm_up, measured, windows, growing, parallel = 4096, 320, 1200, 3, 16_000, 16
     for what, actions in (("nothing to do", "[]"), ("a log action", "[{log: {}}]")):
         counter = Counter(context.folder)
         server = context.server(plain_hook(actions=actions), loops=1, env=counter.environment)
@@ -87,17 +89,21 @@ def nothing_per_delivery(context):
             return counts.get(loops[0], (0, 0))
         deliver(small, padded_push(200))
         deliver(warm_up)
-        before = in_loops()
-        deliver(measured)
-        after = in_loops()
+        found = []
+        for _ in range(windows):
+            before = in_loops()
+            deliver(measured)
+            after = in_loops()
+            found.append((after[0] - before[0], after[1] - before[1]))
         deliver(growing)
         much_later = in_loops()
         for connection in connections:
             connection.close()
         expect_that(sum(a for a, _ in counter.counts(server.pid).values()) > 100,
                     "the counter saw next to nothing in the whole server: does it work?")
-        expect(after[0] - before[0], 0, "allocations in the loop's thread for %d deliveries with %s (%d bytes)" % (
-            measured, what, after[1] - before[1]))
+        expect_that(sorted(count for count, _ in found)[1] == 0 and max(count for count, _ in found) < 10,
+                    "allocations in the loop's thread for %d windows of %d deliveries with %s (count, bytes): %r" % (
+                        windows, measured, what, found))
         expect_that(much_later[0] - after[0] <= 40, "%d allocations (%d bytes) for %d more deliveries, in which tables "
                     "grow and segments change" % (much_later[0] - after[0], much_later[1] - after[1], growing))
         server.stop()

@@ -84,7 +84,8 @@ extension RouteCompiler {
             if let action = reconcile(target, of: route.identity, placed.place(target.line)) {
                 route.actions.appendOnce(action)
             }
-        case .reconcileMatching(let match): route.selections.append(selection(.reconcile, match, route.identity))
+        case .reconcileMatching(let match):
+            route.selections.append(selection(.reconcile, match, route.identity, placed))
         case .openshiftBuild(let object): add(object, .openshiftBuild, "build.openshift.io/v1", to: &route, placed)
         case .s2iRun(let object): add(object, .s2iRun, "devops.kubesphere.io/v1alpha1", to: &route, placed)
         case .kpackRefresh:
@@ -117,9 +118,17 @@ extension RouteCompiler {
         }
     }
 
-    private func selection(_ act: Selection.Act, _ match: RepositoryMatch, _ identity: RouteIdentity) -> Selection {
-        let namespaces =
+    private mutating func selection(
+        _ act: Selection.Act, _ match: RepositoryMatch, _ identity: RouteIdentity, _ placed: PlacedResource
+    ) -> Selection {
+        var namespaces =
             match.namespaces.contains("*") ? [] : match.namespaces.isEmpty ? [identity.namespace] : match.namespaces
+        if options.noCrossNamespaceRefs, namespaces != [identity.namespace] {
+            report(
+                placed.place(match.line), identity,
+                "matchRepository looks into its own namespace only: --no-cross-namespace-refs forbids others")
+            namespaces = [identity.namespace]
+        }
         return Selection(
             act, .ofRepository(cluster: options.cluster, kinds: match.kinds, namespaces: namespaces),
             place: "matchRepository")
@@ -130,8 +139,14 @@ extension RouteCompiler {
         _ placed: PlacedResource
     ) {
         switch object {
-        case .matching(let match): route.selections.append(selection(act, match, route.identity))
+        case .matching(let match): route.selections.append(selection(act, match, route.identity, placed))
         case .named(let target):
+            if options.noCrossNamespaceRefs, let namespace = target.namespace, namespace != route.identity.namespace {
+                return report(
+                    placed.place(target.line), route.identity,
+                    "\(target.kind)/\(namespace)/\(target.name) is left out: --no-cross-namespace-refs forbids targets "
+                        + "outside of the own namespace")
+            }
             let reference = TargetReference(
                 cluster: options.cluster, apiVersion: apiVersion, kind: target.kind,
                 namespace: target.namespace ?? route.identity.namespace, name: target.name)

@@ -65,7 +65,13 @@ struct RouteCompiler {
             if case .kpack(let object) = placed.resource { object.object } else { nil }
         }
         compiler.images = compiler.addBuildService(kpack)
-        compiler.families = [OpenShiftPathFamily(), KubeSpherePathFamily(), BuildServicePathFamily()]
+        compiler.families = [
+            OpenShiftPathFamily(settings: options.openShift, cluster: options.cluster),
+            KubeSpherePathFamily(cluster: options.cluster),
+        ]
+        if compiler.claims.contains(where: { $0.route.identity.kind == .buildService }) {
+            compiler.families.append(BuildServicePathFamily())
+        }
         if !compiler.tokenPaths.isEmpty { compiler.families.append(TokenPathFamily(routes: compiler.tokenPaths)) }
         return compiler.settled()
     }

@@ -235,6 +235,12 @@ struct HookManifest: Sendable {
         let name = fields.text("name")
         let username = fields.text("username")
         let types = sender.map { SenderTable.credentials(of: $0).map(\.name) } ?? []
+        if let sender, types.isEmpty {
+            spec.findings.error(fields.line, "spec.credential: type \(sender.name) leaves no choice; remove it")
+            _ = fields.text("type")
+            fields.finish()
+            return configuration
+        }
         let type = choice(fields.text("type", required: true), Array(Set(types)).sorted(), spec.findings)
         fields.finish()
         switch type {

@@ -174,7 +174,11 @@ public struct RouteDefinition: Sendable {
     public var source: String
 
     /// Whether an accepted delivery leads to anything.
-    public var causesTriggers: Bool { !actions.isEmpty || !selections.isEmpty || rules != nil }
+    public var causesTriggers: Bool {
+        // The rules of a sender verify only; those of the other receivers say what follows.
+        let isOfSender = identity.kind == .hook || identity.kind == .receiver
+        return !actions.isEmpty || !selections.isEmpty || (rules != nil && !isOfSender)
+    }
     /// Whether a filter looks into the body.
     public var readsBody: Bool { filter != nil || selections.contains { $0.filter != nil } }
     /// Whether the triggers of a delivery are found only by looking at it or at the cluster.

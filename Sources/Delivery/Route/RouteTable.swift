@@ -51,8 +51,10 @@ public final class RouteTable: @unchecked Sendable {
         var schemePrefix: Text
     }
 
-    /// The definitions it was compiled from, by route index. Cold.
+    /// The definitions it was compiled from, by route index; the families' fallbacks come last. Cold.
     public let definitions: [RouteDefinition]
+    /// Those of receivers, without fallbacks.
+    public var routes: ArraySlice<RouteDefinition> { definitions.dropLast(families.count) }
     /// Counts snapshots of this process; for logs and metrics.
     public let generation: UInt64
     let secretTable: SecretTable
@@ -216,7 +218,7 @@ public final class RouteTable: @unchecked Sendable {
     /// The index of the route with that identity, or nil.
     public func route(of identity: RouteIdentity) -> Int? { index[identity] }
 
-    public var count: Int { definitions.count }
+    public var count: Int { definitions.count - families.count }
 
     // - Facts of a route, by index
 

@@ -1,6 +1,7 @@
 // The senders' rules behind one table: how a head proves itself, which field names the event and the delivery, what may be kept
 // on disk, and what a proven delivery is good for. No I/O, no allocation.
 
+internal import CCrypto
 public import HTTP
 
 extension RouteTable {
@@ -11,7 +12,11 @@ extension RouteTable {
         let isFlux = unsafe facts.pointee.kind == .receiver
         switch unsafe facts.pointee.sender {
         case .generic: return .proven
-        case .genericHMAC: return GenericHMAC.prove(head)
+        case .genericHMAC:
+            let proof = GenericHMAC.prove(head)
+            // SHA-1 is Flux's protocol; alone it never proves a Hook's delivery.
+            let isWeak = proof.state == .awaitsDigest && proof.algorithm == UInt8(CC_SHA1)
+            return isWeak && !isFlux ? .refused(.signaturePrefix) : proof
         case .github: return isFlux ? GitHub.proveForFlux(head) : GitHub.prove(head)
         case .gitlab: return unsafe GitLab.prove(head, secrets: facts.pointee.secrets, of: secretTable, isFlux: isFlux)
         case .hmac:

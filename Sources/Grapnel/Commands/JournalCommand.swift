@@ -41,7 +41,10 @@ struct JournalCommand: ParsableCommand {
         @OptionGroup var directory: Directory
 
         /// The codes of `PlannedAction`.
-        private static let actionWords: [UInt8: String] = [1: "reconcile", 2: "http", 3: "exec", 4: "log"]
+        private static let actionWords: [UInt8: String] = [
+            1: "reconcile", 2: "http", 3: "exec", 4: "log", 5: "openshift-build", 6: "s2i-run", 7: "kpack-refresh",
+            8: "docker-hub-callback", 9: "openshift-relay",
+        ]
 
         func run() throws {
             let names = InspectionNames(

@@ -12,6 +12,8 @@ extension RouteDefinition {
 
     private var ruleSummaries: [String] {
         switch identity.kind {
+        case .buildConfig where (rules as? OpenShiftRules)?.mode == .relay:
+            ["openshift-relay \(identity.namespace)/\(identity.name)"]
         case .buildConfig: ["openshift-build \(identity.namespace)/\(identity.name)"]
         case .s2iBuilder: ["s2i-run \(identity.namespace)/\(identity.name)"]
         case .buildService: ["kpack-refresh what reads the image"]

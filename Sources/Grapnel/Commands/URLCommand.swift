@@ -10,7 +10,9 @@ struct URLCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "url", abstract: "Print what to enter at the sender: URL, content type, secret, events.")
 
-    @Argument(help: ArgumentHelp("The receiver: Receiver/NAME or Hook/NAME.", valueName: "kind/name"))
+    @Argument(
+        help: ArgumentHelp(
+            "The receiver: Receiver/NAME, Hook/NAME, BuildConfig/NAME or S2iBuilder/NAME.", valueName: "kind/name"))
     var receiver: String
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Its namespace (default: default).", valueName: "ns"))
     var namespace: String?
@@ -76,7 +78,14 @@ enum SenderForm {
     }
 
     private static func proof(_ route: RouteDefinition) -> [[String]] {
-        switch route.sender {
+        let isHook = route.identity.kind == .hook
+        return switch route.sender {
+        case .dockerHub where isHook, .quay where isHook, .acr where isHook, .cdEvents where isHook,
+            .nexus where isHook:
+            [
+                ["Content type", "application/json"],
+                ["Proof", "the secret in the URL: ?token=<secret>, unless spec.credential says otherwise"],
+            ]
         case .github:
             [
                 ["Content type", "application/json"],

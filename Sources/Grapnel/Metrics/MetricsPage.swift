@@ -48,7 +48,7 @@ struct MetricsPage: Sendable {
         let table = routes.table
         text.begin("grapnel_catalog_routes", .gauge, "Routes in use by receiver kind and readiness.")
         for kind in ReceiverKind.allCases {
-            let all = table.definitions.filter { $0.identity.kind == kind }
+            let all = table.routes.filter { $0.identity.kind == kind }
             let ready = all.count { $0.readiness == .ready }
             text.sample([("kind", kind.name), ("ready", "true")], UInt64(ready))
             text.sample([("kind", kind.name), ("ready", "false")], UInt64(all.count - ready))

@@ -7,7 +7,7 @@
 public struct OpenShiftRules: ReceiverRules {
     public let facts: BuildConfigFacts
     private let profile: OpenShiftProfile
-    private let mode: OpenShiftMode
+    public let mode: OpenShiftMode
 
     public init(_ facts: BuildConfigFacts, settings: OpenShiftSettings = OpenShiftSettings()) {
         self.facts = facts
