@@ -1,6 +1,7 @@
 """Proof: what is accepted, and that every refusal looks the same to whoever sent it."""
-import hashlib
 import base64
+import hashlib
+import re
 
 from harness import (TOKEN, delivery_id, expect, expect_in, expect_that, github, hook, padded_push, payload,
                      plain_hook, request, secret, sign)
@@ -58,6 +59,28 @@ def indistinguishable(context):
     answer = server.post(PATH, BODY, github(BODY))
     expect((answer.status, answer.decision), (200, "accepted"), "the right signature")
     expect_that(answer.sequence is not None, "no Grapnel-Delivery in the answer to an accepted delivery")
+
+
+@test("a refused delivery of a known route is a line of the log with its cause and the remedy; a flood is a few lines")
+def refusals_in_the_log(context):
+    server = context.server(plain_hook())
+    for _ in range(300):
+        expect(server.post(PATH, BODY, with_signature()).status, 401, "no signature")
+    wrong = "sha256=" + sign(BODY, "another-secret-7731")
+    expect(server.post(PATH, BODY, with_signature(("X-Hub-Signature-256", wrong))).status, 401, "another secret")
+    expect(server.post("/hooks/team-a/nobody", BODY, github(BODY)).status, 404, "an unknown route")
+    server.stop()
+
+    def lines(reason):
+        return [l for l in server.log_text().splitlines() if "deliveries refused" in l and "reason=%s " % reason in l]
+
+    missing, bad = lines("signature-missing"), lines("signature-wrong")
+    expect(sum(int(re.search(r"count=(\d+)", l).group(1)) for l in missing), 300, "refusals in the log")
+    expect_that(len(missing) <= 3, "%d lines for one cause of one route" % len(missing))
+    expect(len(bad), 1, "lines for the wrong signature")
+    expect_that("route=Hook/team-a/webapp" in bad[0] and "hint=" in bad[0], "no route or no hint: " + bad[0])
+    for text in ("another-secret-7731", sign(BODY, TOKEN), wrong, "nobody"):
+        expect_that(text not in server.log_text(), "%r is in the log" % text)
 
 
 @test("one changed bit anywhere in the body is noticed")

@@ -86,10 +86,15 @@ extension DeliveryLoop where P: ~Copyable {
         return nil
     }
 
+    private func note(_ cause: VerifyCause, of index: Int) {
+        control.counters.count(cause)
+        control.refusals.note(table, unsafe Int(turn.routes[index]), cause)
+    }
+
     private mutating func commitInline(_ desk: JournalDesk) {
         for index in 0..<turn.count {
             if let cause = refusal(index) {
-                control.counters.count(cause)
+                note(cause, of: index)
                 unsafe turn.pending[index].verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 continue
             }
@@ -115,7 +120,7 @@ extension DeliveryLoop where P: ~Copyable {
         for index in 0..<turn.count {
             let pending = unsafe turn.pending[index]
             if let cause = refusal(index) {
-                control.counters.count(cause)
+                note(cause, of: index)
                 var verdict = Verdict()
                 verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 if connections.isCurrent(pending.slot, pending.generation) {

@@ -35,6 +35,7 @@ final class Pipeline: Sendable {
     private let journalThread: JournalThread
     private let lanes: [JournalLane]
     private let loops: [LoopControl]
+    private let refusals: RefusalReporter
     private let budget: MemoryBudget
     private let dispatcher: Dispatcher
     private let handoff: Handoff
@@ -110,6 +111,7 @@ final class Pipeline: Sendable {
             lanes.append(lane)
         }
         loops = controls
+        refusals = RefusalReporter(controls.map(\.refusals), logger)
         self.lanes = lanes
         isInline = loopCount == 1
 
@@ -314,6 +316,7 @@ final class Pipeline: Sendable {
         for loop in loops { loop.enter(.stopped) }
         wait(until: deadline) { self.loops.allSatisfy { $0.hasEnded.load(ordering: .acquiring) } }
 
+        refusals.stop()
         handoff.stop()
         wait(until: deadline) { self.handoff.hasEnded.load(ordering: .acquiring) }
         let remaining = deadline > cl_now_monotonic() ? deadline - cl_now_monotonic() : 0

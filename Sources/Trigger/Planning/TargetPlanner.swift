@@ -101,7 +101,7 @@ public struct TargetPlanner: DeliveryPlanner {
             return
         }
         if case .reconcile(let target) = action {
-            try await add(target, .reconcile, own: nil, event: nil, to: &work)
+            try await add(target, action, own: nil, to: &work)
             return
         }
         // What has no target is filtered as the receiver itself.
@@ -109,7 +109,7 @@ public struct TargetPlanner: DeliveryPlanner {
         let receiver = TargetReference(
             cluster: route.cluster, apiVersion: "grapnel.dev/v1alpha1", kind: route.kind.name,
             namespace: route.namespace, name: route.name)
-        if passes(FilterResource(receiver), own: nil, name: "\(route)", &work) { work.actions.append(action) }
+        settle(action, FilterResource(receiver), own: nil, name: "\(route)", to: &work)
     }
 
     private func add(_ selection: Selection, _ event: Event, to work: inout Work) async throws(ActionFailure) {
@@ -119,7 +119,8 @@ public struct TargetPlanner: DeliveryPlanner {
         }
         switch selection.targets {
         case .named(let target):
-            try await add(target, selection.act, own: selection.filter, event: event, to: &work)
+            try await add(
+                target, Self.action(selection.act, on: target, event, work.delivery), own: selection.filter, to: &work)
         case .labelled(let pattern, let labels):
             guard let selector = LabelSelector(labels)?.text else { return }
             let resource = try await resource(of: pattern)
@@ -136,13 +137,16 @@ public struct TargetPlanner: DeliveryPlanner {
                 target.apiVersion = object.apiVersion
                 target.name = object.name
                 settle(
-                    target, FilterResource(object), selection.act, own: selection.filter, event: event, to: &work)
+                    Self.action(selection.act, on: target, event, work.delivery), FilterResource(object),
+                    own: selection.filter, name: "\(target)", to: &work)
             }
         case .ofRepository(_, let kinds, let namespaces):
             switch repositories().match(event, kinds: kinds, namespaces: namespaces) {
             case .targets(let targets):
                 for target in targets {
-                    try await add(target, selection.act, own: selection.filter, event: event, to: &work)
+                    try await add(
+                        target, Self.action(selection.act, on: target, event, work.delivery), own: selection.filter,
+                        to: &work)
                 }
             // Of several entries the one that came nearest tells the reason.
             case .unknown: work.reason = work.reason ?? .repositoryUnknown
@@ -152,7 +156,9 @@ public struct TargetPlanner: DeliveryPlanner {
             let refreshes = images().refreshes(of: event)
             if refreshes.isEmpty { work.reason = work.reason ?? .noTarget }
             for refresh in refreshes {
-                work.actions.append(.kpackRefresh(refresh.target, image: refresh.image, forceBuild: false))
+                try await add(
+                    refresh.target, .kpackRefresh(refresh.target, image: refresh.image, forceBuild: false),
+                    own: selection.filter, to: &work)
             }
         }
     }
@@ -167,13 +173,13 @@ public struct TargetPlanner: DeliveryPlanner {
         return isByRepository && event.commit == nil ? .eventIrrelevant : nil
     }
 
-    /// One named object; read only when a filter looks at it.
+    /// What is done with one named object; the object is read only when a filter looks at it.
     private func add(
-        _ target: TargetReference, _ act: Selection.Act, own: Filter?, event: Event?, to work: inout Work
+        _ target: TargetReference, _ action: Action, own: Filter?, to work: inout Work
     ) async throws(ActionFailure) {
         let readsResource = work.definition.filter?.readsResource == true || own?.readsResource == true
         guard readsResource else {
-            settle(target, FilterResource(target), act, own: own, event: event, to: &work)
+            settle(action, FilterResource(target), own: own, name: "\(target)", to: &work)
             return
         }
         let resource = try await resource(of: target)
@@ -188,24 +194,26 @@ public struct TargetPlanner: DeliveryPlanner {
             }
             throw ReconcileAction.failure(error)
         }
-        settle(target, FilterResource(object), act, own: own, event: event, to: &work)
+        settle(action, FilterResource(object), own: own, name: "\(target)", to: &work)
     }
 
     private func settle(
-        _ target: TargetReference, _ resource: FilterResource, _ act: Selection.Act, own: Filter?, event: Event?,
-        to work: inout Work
+        _ action: Action, _ resource: FilterResource, own: Filter?, name: String, to work: inout Work
     ) {
-        guard passes(resource, own: own, name: "\(target)", &work) else { return }
-        let action: Action =
-            switch act {
-            case .reconcile: .reconcile(target)
-            case .openshiftBuild:
-                .openshiftBuild(
-                    target, buildRequest: BuildObjects.buildRequest(for: target, event ?? Event(), work.delivery))
-            case .s2iRun: .s2iRun(target, run: BuildObjects.s2iRun(of: target, event ?? Event()))
-            case .kpackRefresh: .kpackRefresh(target, image: event?.image ?? "", forceBuild: false)
-            }
+        guard passes(resource, own: own, name: name, &work) else { return }
         if !work.actions.contains(action) { work.actions.append(action) }
+    }
+
+    private static func action(
+        _ act: Selection.Act, on target: TargetReference, _ event: Event, _ delivery: QueuedDelivery
+    ) -> Action {
+        switch act {
+        case .reconcile: .reconcile(target)
+        case .openshiftBuild:
+            .openshiftBuild(target, buildRequest: BuildObjects.buildRequest(for: target, event, delivery))
+        case .s2iRun: .s2iRun(target, run: BuildObjects.s2iRun(of: target, event))
+        case .kpackRefresh: .kpackRefresh(target, image: event.image ?? "", forceBuild: false)
+        }
     }
 
     /// The route's filter, then the entry's: the second is not looked at when the first says no.
