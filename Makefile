@@ -9,7 +9,7 @@ SWIFT_SOURCES := Package.swift Sources $(wildcard Tests) \
 ROUNDS ?= 50
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps deps-peers build run demo test test-long fuzz crash sanitize loadtest bench format lint clean
+.PHONY: help deps deps-run deps-peers build run demo demo-cluster test test-long fuzz crash sanitize loadtest bench format lint clean tarball deb test-deploy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -17,17 +17,23 @@ help: ## list the targets
 deps: ## install the Debian packages that building and testing need (root or sudo; skipped when they are there)
 	@Tests/Support/deps.sh
 
+deps-run: ## of these only what building, the quickstart and the demos need
+	@Tests/Support/deps.sh run
+
 deps-peers: ## the packages that only the comparison with other servers needs
 	@Tests/Support/deps.sh peers
 
 build: ## the release binary, .build/release/grapnel
 	swift build -c release --product grapnel
 
-run: deps build ## serve the quickstart: a GitHub-signed push in, an action out; no cluster needed
+run: deps-run build ## serve the quickstart: a GitHub-signed push in, an action out; no cluster needed
 	@deploy/quickstart/serve.sh $(GRAPNEL) data
 
-demo: deps build ## the main job unattended: good, bad, duplicate and uninteresting deliveries, and a SIGKILL
+demo: deps-run build ## the main job unattended: good, bad, duplicate and uninteresting deliveries, and a SIGKILL
 	@python3 Tests/EndToEnd/demo.py --grapnel $(GRAPNEL)
+
+demo-cluster: deps-run build ## a fake API server with the guides' objects: one delivery of each, and what was written
+	@python3 Tests/EndToEnd/demo_cluster.py --grapnel $(GRAPNEL)
 
 test: deps ## everything that must be green; closes with `N passed, N failed, N skipped`
 	@python3 Tests/run.py
@@ -56,6 +62,15 @@ format: ## format all Swift sources in place
 lint: ## imports run one way, formatting is clean
 	@Tests/imports.sh
 	swift format lint --strict --parallel --recursive --configuration .swift-format $(SWIFT_SOURCES)
+
+tarball: deps-run ## a release archive with the Swift runtime inside: .build/dist/grapnel-*.tar.gz and its SHA-256
+	@deploy/packaging/tarball.sh
+
+deb: deps-run ## a Debian package of it: .build/dist/grapnel_*.deb
+	@deploy/packaging/deb.sh
+
+test-deploy: deps ## the manifests, the chart, the unit and the rules, without a cluster
+	@python3 Tests/Deploy/run.py
 
 clean: ## remove what was built and the quickstart's data
 	rm -rf .build .build-* loadtest/.build Benchmarks/.build Tests/Fuzz/.build data

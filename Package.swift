@@ -30,7 +30,7 @@ let server: Target = .executableTarget(
     name: "Grapnel",
     dependencies: [
         "CLinuxIO", "CCrypto", "EventLoop", "HTTP", "CEL", "Delivery", "Journal", "Ring", "Metrics", "Trigger",
-        "Kubernetes", "Catalog",
+        "Kubernetes", "Catalog", "Cluster",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -41,16 +41,17 @@ let server: Target = .executableTarget(
     swiftSettings: rules)
 
 let serverTests = test(
-    "Grapnel", "CCrypto", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
+    "Grapnel", "CCrypto", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
     .product(name: "ArgumentParser", package: "swift-argument-parser"), logging)
 
 let tests: [Target] =
     [
-        test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO"), test("HTTP"),
+        test("Metrics"), test("Ring", "CLinuxIO"), test("EventLoop", "CLinuxIO", "CTLSPeer"), test("HTTP"),
         test("Delivery", "HTTP", "CCrypto"),
         test("CEL"), test("Journal"), test("Kubernetes", logging),
         test("Trigger", "Delivery", "Kubernetes", "Metrics", logging),
         test("Catalog", "Delivery"),
+        test("Cluster", "Catalog", "Delivery", "Kubernetes", logging),
     ] + (isThreadSanitized ? [] : [server, serverTests])
 
 let package = Package(
@@ -72,8 +73,14 @@ let package = Package(
         .target(name: "CLinuxIO", linkerSettings: [.linkedLibrary("uring")]),
         .target(
             name: "CCrypto",
-            linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("IPSec_MB"), .linkedLibrary("z")]),
+            linkerSettings: [
+                .linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("IPSec_MB"), .linkedLibrary("z"),
+            ]),
         .target(name: "CJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+        // The client's side of TLS, for tests alone.
+        .target(
+            name: "CTLSPeer", path: "Tests/Support/CTLSPeer",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // The rooms, in the order a delivery passes them. Tests/imports.sh holds the imports to this.
         .target(name: "Metrics", swiftSettings: rules),
@@ -111,6 +118,7 @@ let package = Package(
             name: "Catalog",
             dependencies: ["Delivery", "CCrypto", "CLinuxIO", .product(name: "Yams", package: "Yams")],
             swiftSettings: rules),
+        .target(name: "Cluster", dependencies: ["Kubernetes", "Catalog", "Delivery", logging], swiftSettings: rules),
     ] + tests,
     cxxLanguageStandard: .cxx17
 )

@@ -24,9 +24,10 @@ check() {
             allowed["Delivery"] = "HTTP CEL CCrypto CJSON"
             allowed["Journal"] = "CLinuxIO Metrics"
             allowed["Trigger"] = "Ring Kubernetes Delivery Metrics Journal"
-            allowed["Catalog"] = "Delivery Kubernetes CCrypto CLinuxIO"
+            allowed["Catalog"] = "Delivery CCrypto CLinuxIO"
+            allowed["Cluster"] = "Kubernetes Catalog Delivery"
             allowed["Grapnel"] = "CLinuxIO CCrypto CJSON Metrics Ring HTTP CEL Kubernetes EventLoop Delivery Journal" \
-                " Trigger Catalog"
+                " Trigger Catalog Cluster"
             hot = "^Sources/(EventLoop|HTTP|Ring|Journal|Metrics|Delivery/(Route|Verify|Senders))/"
             for (room in allowed) {
                 count = split(allowed[room], list, " ")

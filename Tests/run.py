@@ -23,7 +23,9 @@ GRAPNEL = os.path.join(ROOT, ".build", "release", "grapnel")
 CONFORMANCE = os.environ.get("GRAPNEL_CONFORMANCE", os.path.join(ROOT, "..", "shared", "conformance"))
 
 # All suites, from the copies of the vectors in the checkout; the harness itself lies beside it.
-CONFORMANCE_SELECTION = ["--source", "manifests", "--suite", "all", "--vectors", os.path.join(ROOT, "Tests", "Fixtures")]
+CONFORMANCE_SELECTION = ["--suite", "all", "--vectors", os.path.join(ROOT, "Tests", "Fixtures")]
+# Routes from manifest files, and the same routes from a fake API server.
+CONFORMANCE_SOURCES = ["manifests", "cluster"]
 
 
 class Tally:
@@ -197,7 +199,12 @@ def demo(options):
     if not os.access(GRAPNEL, os.X_OK):
         print("   there is no release binary")
         return Tally(failed=1)
-    return simple([sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", "demo.py"), "--grapnel", GRAPNEL], 120)
+    tally = Tally()
+    for name in ("demo.py", "demo_cluster.py"):
+        one = simple([sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 120)
+        tally.passed += one.passed
+        tally.failed += one.failed
+    return tally
 
 
 def conformance(options):
@@ -209,14 +216,22 @@ def conformance(options):
     if not os.access(GRAPNEL, os.X_OK):
         print("   there is no release binary")
         return Tally(failed=1)
-    verdicts = os.path.join(ROOT, ".build", "conformance.json")
-    log = os.path.join(ROOT, ".build", "conformance.log")
+    for source in CONFORMANCE_SOURCES:
+        judge_vectors(program, source, tally)
+    return tally
+
+
+def judge_vectors(program, source, tally):
+    verdicts = os.path.join(ROOT, ".build", "conformance-%s.json" % source)
+    log = os.path.join(ROOT, ".build", "conformance-%s.log" % source)
     if os.path.exists(verdicts):
         os.remove(verdicts)
-    run([sys.executable, program, "--grapnel", GRAPNEL] + CONFORMANCE_SELECTION + ["--json", verdicts], 1200, log)
+    run([sys.executable, program, "--grapnel", GRAPNEL, "--source", source] + CONFORMANCE_SELECTION
+        + ["--json", verdicts], 1200, log)
     if not os.path.exists(verdicts):
         show_end(log, 20)
-        return Tally(failed=1)
+        tally.failed += 1
+        return
     with open(verdicts) as f:
         results = json.load(f)
     for verdict in results:
@@ -229,8 +244,28 @@ def conformance(options):
             tally.failed += 1
             print("   FAIL %s/%s: %s" % (verdict["suite"], name, "; ".join(verdict["problems"])))
     if not results:
-        tally.failed = 1
+        tally.failed += 1
         print("   no vector ran")
+
+
+def deployment(options):
+    """Manifests, chart, packages, dashboards: rendered, validated, held against the binary."""
+    log = os.path.join(ROOT, ".build", "deploy.log")
+    status = run([sys.executable, os.path.join(ROOT, "Tests", "Deploy", "run.py")], 900, log)
+    with open(log, encoding="utf-8", errors="replace") as f:
+        text = f.read()
+    counts = re.findall(r"(\d+) passed, (\d+) failed, (\d+) skipped", text)
+    tally = Tally()
+    if counts:
+        tally.passed, tally.failed = int(counts[-1][0]), int(counts[-1][1])
+        skipped = re.findall(r"(?m)^skip +(.*)$", text)
+        for line in skipped:
+            tally.skip(line.split(": ", 1)[-1])
+        tally.skipped = max(tally.skipped, int(counts[-1][2]))
+    if status != 0 and not tally.failed:
+        tally.failed = 1
+    if tally.failed:
+        show_end(log, 40, r"FAIL|Error|\|")
     return tally
 
 
@@ -257,6 +292,7 @@ STAGES = [
     ("end-to-end", "end-to-end tests", end_to_end),
     ("demo", "demo", demo),
     ("conformance", "conformance vectors", conformance),
+    ("deploy", "deployment", deployment),
     ("loadtest", "load generator's tests", load_generator),
     ("fuzz", "fuzzing", fuzzing),
 ]

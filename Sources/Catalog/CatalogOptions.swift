@@ -49,6 +49,12 @@ public struct CatalogOptions: Sendable {
     public var buildServiceReferences: [BuildServiceSecretReference] = []
     /// The name of the cluster for identities and targets.
     public var cluster: String
+    /// By namespace: what the paths of its Hooks may begin with, beside `/hooks/<namespace>/`. For Hooks from a cluster.
+    public var hookPaths: [String: [String]] = [:]
+    /// Namespaces whose Hooks may act on objects of others. For Hooks from a cluster.
+    public var allowCrossNamespace: Set<String> = []
+    /// Which hosts `http` actions may call.
+    public var outboundAllow = OutboundAllowList()
 
     public init(
         directories: [String], receiverStatus: ReceiverStatus = .own, noCrossNamespaceRefs: Bool = false,

@@ -53,6 +53,10 @@ public struct CatalogCounts: Equatable, Sendable {
     public var documents = 0
     public var receivers = 0
     public var hooks = 0
+    public var buildConfigs = 0
+    public var s2iBuilders = 0
+    /// kpack's objects.
+    public var kpack = 0
     public var secrets = 0
     /// Flux sources and other objects that receivers act on.
     public var targets = 0
@@ -62,6 +66,20 @@ public struct CatalogCounts: Equatable, Sendable {
     public var stale = 0
 
     public init() {}
+
+    mutating func add(_ other: CatalogCounts) {
+        files += other.files
+        documents += other.documents
+        receivers += other.receivers
+        hooks += other.hooks
+        buildConfigs += other.buildConfigs
+        s2iBuilders += other.s2iBuilders
+        kpack += other.kpack
+        secrets += other.secrets
+        targets += other.targets
+        ignored += other.ignored
+        stale += other.stale
+    }
 }
 
 /// A receiver that has no route, and why.
@@ -85,6 +103,8 @@ public struct CatalogSnapshot: Sendable {
     public var counts: CatalogCounts
     /// Where each secret of a route stands, in the order of the route's `secrets`: `key "token" of Secret/team-a/webhook`.
     public var secretPlaces: [RouteIdentity: [String]] = [:]
+    /// What to say in the status of each receiver that this server judges.
+    public var verdicts: [RouteIdentity: ReceiverVerdict] = [:]
     /// Shapes of paths that lead to these routes.
     public var families: [any PathFamily] = []
     /// From repositories and images to what follows them.

@@ -1,5 +1,5 @@
 // Poller: what an event loop needs of the kernel. Three keepers: PollerEpoll, PollerRing (io_uring), and
-// PollerSimulated for tests.
+// PollerSimulated for tests. PollerTLS speaks TLS over any of them.
 //
 // The contract has the shape that both readiness (epoll) and completion (io_uring) can keep:
 //   - `wait` gathers events; connections come as accepted descriptors, bytes are announced as `.readable`.
@@ -13,7 +13,7 @@
 
 /// What happened.
 public enum PollKind: UInt8, Sendable {
-    /// A new connection; `descriptor` is its non-blocking socket, now the caller's.
+    /// A new connection; `descriptor` is its non-blocking socket, now the caller's, `slot` the listener it came from.
     case accepted
     /// Bytes, the peer's end of stream, or an error: `receive` tells which. Must be called exactly once for this event.
     case readable
@@ -72,6 +72,8 @@ public protocol Poller: ~Copyable {
 
     /// Starts receiving on a connection. Gives 0 or -errno.
     mutating func add(_ descriptor: Int32, slot: UInt32, generation: UInt32) -> Int32
+    /// The same for a connection that `listener` accepted: what it speaks may depend on that.
+    mutating func add(_ descriptor: Int32, slot: UInt32, generation: UInt32, listener: Int32) -> Int32
     /// Stops everything on a connection and closes its descriptor.
     mutating func close(_ descriptor: Int32, slot: UInt32, generation: UInt32)
     /// Hands over what a `.readable` event announced. `room` must have at least one byte.
@@ -91,4 +93,10 @@ public protocol Poller: ~Copyable {
     mutating func endSending(_ descriptor: Int32, slot: UInt32, generation: UInt32)
     /// The end of a turn: whatever was queued goes to the kernel.
     mutating func flush()
+}
+
+extension Poller where Self: ~Copyable {
+    public mutating func add(_ descriptor: Int32, slot: UInt32, generation: UInt32, listener: Int32) -> Int32 {
+        add(descriptor, slot: slot, generation: generation)
+    }
 }

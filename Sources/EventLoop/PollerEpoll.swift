@@ -52,7 +52,8 @@ public struct PollerEpoll: Poller, ~Copyable {
                     // EMFILE, ECONNABORTED and the like: the next turn tries again.
                     if descriptor < 0 { break }
                     accepts += 1
-                    append(PollEvent(kind: .accepted, slot: 0, generation: 0, descriptor: descriptor))
+                    append(
+                        PollEvent(kind: .accepted, slot: UInt32(listener), generation: 0, descriptor: descriptor))
                 }
             case Self.wakeupToken:
                 _ = cl_eventfd_clear(Int32(truncatingIfNeeded: event.token & 0xffff_ffff))

@@ -116,7 +116,8 @@ public struct PollerRing: Poller, ~Copyable {
 
     private mutating func accepted(_ completion: cl_completion, listener: Int32) {
         if completion.result >= 0 {
-            append(PollEvent(kind: .accepted, slot: 0, generation: 0, descriptor: completion.result))
+            append(
+                PollEvent(kind: .accepted, slot: UInt32(listener), generation: 0, descriptor: completion.result))
         }
         // ECANCELED and EBADF: the listener was removed. Anything else (no descriptors left, say): go on accepting.
         if cl_has_more(completion.flags) == 0, completion.result != -ECANCELED, completion.result != -EBADF {

@@ -31,6 +31,7 @@ public final class SimulatedNetwork {
     var random: UInt64
     var isWakeupPending = false
     var isListening = false
+    var listener: UInt32 = 0
     private var nextDescriptor: Int32 = 1 << 24
 
     public init(seed: UInt64) { random = seed &* 0x9e37_79b9_7f4a_7c15 &+ 0x1234_5678_9abc_def1 }
@@ -92,7 +93,8 @@ public struct PollerSimulated: Poller, ~Copyable {
         var ready: [PollEvent] = []
         if network.isListening {
             for descriptor in network.waitingToConnect {
-                ready.append(PollEvent(kind: .accepted, slot: 0, generation: 0, descriptor: descriptor))
+                ready.append(
+                    PollEvent(kind: .accepted, slot: network.listener, generation: 0, descriptor: descriptor))
             }
         }
         for (_, peer) in network.peers.sorted(by: { $0.key < $1.key }) where peer.isRegistered {
@@ -134,6 +136,7 @@ public struct PollerSimulated: Poller, ~Copyable {
 
     public mutating func addListener(_ descriptor: Int32) -> Int32 {
         network.isListening = true
+        network.listener = UInt32(descriptor)
         return 0
     }
 

@@ -13,7 +13,8 @@ struct Grapnel: ParsableCommand {
         version: Version.number,
         subcommands: [
             ServeCommand.self, CheckCommand.self, URLCommand.self, SendCommand.self, JournalCommand.self,
-            ExplainCommand.self, VersionCommand.self, VectorCommand.self,
+            ExplainCommand.self, DoctorCommand.self, DrainCommand.self, UninstallCommand.self, VersionCommand.self,
+            VectorCommand.self,
         ])
 
     // Not asynchronous: `serve` waits for signals on the main thread, which must stay a plain one.

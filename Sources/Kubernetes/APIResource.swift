@@ -51,7 +51,13 @@ public struct APIResource: Sendable, Hashable {
         return try path + "/" + Self.segment(plural, "resource", call) + "/" + Self.segment(name, "name", call)
     }
 
-    /// The path of the kind's collection.
+    /// The path of the kind's collection; of a namespaced kind with no namespace, that of all namespaces.
+    func wholePath(namespace: String?, call: KubernetesCall) throws(KubernetesError) -> String {
+        guard isNamespaced, namespace == nil else { return try collectionPath(namespace: namespace, call: call) }
+        return try GroupVersion(group: group, version: version).path + "/" + Self.segment(plural, "resource", call)
+    }
+
+    /// The path of the kind's collection in one namespace, or of a kind without namespaces.
     func collectionPath(namespace: String?, call: KubernetesCall) throws(KubernetesError) -> String {
         var path = GroupVersion(group: group, version: version).path
         if isNamespaced { path += try "/namespaces/" + Self.segment(namespace ?? "", "namespace", call) }

@@ -41,6 +41,7 @@ package enum ConnectionReason {
         case let error as IOError: return posixText(error.errnoCode)
         case is NIOSSLError, is BoringSSLError: return "TLS: \(tlsText(error))"
         case is CancellationError: return "cancelled"
+        case ChannelError.connectTimeout: return "connect timeout"
         case is ChannelError: return "connection closed"
         default: return connectText(error)
         }

@@ -3,7 +3,8 @@
 // `/api` and `/apis` name the groups and their versions, the preferred first; `/apis/<group>/<version>` names the
 // resources. Answers are kept for minutes and asked for again when a kind is unknown, but an unknown kind is not asked
 // for more often than every few seconds: ten thousand targets of a CRD that is not installed yet must not each do so.
-// Equal questions that come while one is under way share its answer. When a refresh fails, the old answer stays in use.
+// Equal questions that come while one is under way share its answer; one that is cancelled leaves it to the others. When a
+// refresh fails, the old answer stays in use.
 
 import Foundation
 
@@ -72,15 +73,21 @@ actor Discovery {
         let isCore = group.isEmpty
         let old = isCore ? core : groups
         if let old, ContinuousClock.now - old.at < maxAge { return old.value[group] ?? [] }
-        let task = groupsUnderWay[isCore] ?? Task { await Self.fetchGroups(isCore: isCore, client) }
+        let task =
+            groupsUnderWay[isCore]
+            ?? Task {
+                let result = await Self.fetchGroups(isCore: isCore, client)
+                groupsUnderWay[isCore] = nil
+                if case .success(let value) = result {
+                    let fresh = Kept(value: value, at: .now)
+                    if isCore { core = fresh } else { groups = fresh }
+                }
+                return result
+            }
         groupsUnderWay[isCore] = task
-        let result = await task.value
-        if groupsUnderWay[isCore] == task { groupsUnderWay[isCore] = nil }
+        guard let result = await valueUnlessCancelled(task) else { throw Self.cancelled(isCore ? "/api" : "/apis") }
         switch result {
-        case .success(let value):
-            let fresh = Kept(value: value, at: .now)
-            if isCore { core = fresh } else { groups = fresh }
-            return value[group] ?? []
+        case .success(let value): return value[group] ?? []
         case .failure(let error):
             guard let known = old?.value[group] else { throw error }
             return known
@@ -92,18 +99,27 @@ actor Discovery {
     ) async throws(KubernetesError) -> Kinds {
         let old = kinds[groupVersion]
         if let old, ContinuousClock.now - old.at < maxAge { return old.value }
-        let task = kindsUnderWay[groupVersion] ?? Task { await Self.fetchKinds(groupVersion, client) }
+        let task =
+            kindsUnderWay[groupVersion]
+            ?? Task {
+                let result = await Self.fetchKinds(groupVersion, client)
+                kindsUnderWay[groupVersion] = nil
+                if case .success(let value) = result { kinds[groupVersion] = Kept(value: value, at: .now) }
+                return result
+            }
         kindsUnderWay[groupVersion] = task
-        let result = await task.value
-        if kindsUnderWay[groupVersion] == task { kindsUnderWay[groupVersion] = nil }
+        guard let result = await valueUnlessCancelled(task) else { throw Self.cancelled(groupVersion.path) }
         switch result {
-        case .success(let value):
-            kinds[groupVersion] = Kept(value: value, at: .now)
-            return value
+        case .success(let value): return value
         case .failure(let error):
             guard let old else { throw error }
             return old.value
         }
+    }
+
+    private static func cancelled(_ path: String) -> KubernetesError {
+        KubernetesError(
+            call: KubernetesCall(verb: "get", group: "", resource: path), cause: .connection("cancelled"))
     }
 
     // The wire's shapes; members that we do not use are left out.

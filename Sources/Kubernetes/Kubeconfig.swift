@@ -2,8 +2,10 @@
 //
 // The file is YAML or JSON (JSON is read by the same parser). One context is chosen; its cluster and its user are resolved
 // to values here, so that a mistake is reported at the start and not at the first call. Relative file names are relative
-// to the folder of the kubeconfig, as in kubectl. What we cannot do (exec plugins, auth providers, passwords,
-// impersonation) is an error and never silently left out: calls made as somebody else are worse than none.
+// to the folder of the kubeconfig, as in kubectl. Several files are merged as kubectl does it: the first that defines a
+// context, cluster or user, or sets current-context, counts. What we cannot do (auth providers, passwords,
+// impersonation, proxies spoken to over TLS) is an error and never silently left out: calls made as somebody else are worse
+// than none.
 //
 // Source of truth: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 
@@ -31,6 +33,17 @@ public struct Kubeconfig: Sendable {
         }
     }
 
+    /// Where the two halves of a client certificate are; nil for a half that stands in the kubeconfig itself.
+    public struct CertificateFiles: Sendable, Equatable {
+        public var chain: String?
+        public var key: String?
+
+        public init(chain: String?, key: String?) {
+            self.chain = chain
+            self.key = key
+        }
+    }
+
     /// What the settings came from; stands in error messages.
     public var source: String
     public var contextName: String
@@ -47,11 +60,19 @@ public struct Kubeconfig: Sendable {
     public var proxyURL: String?
     public var token: BearerToken
     public var clientCertificate: ClientCertificate?
+    /// Where `certificateAuthorityPEM` was read; read again when the file changes.
+    public var certificateAuthorityFile: String?
+    /// Where `clientCertificate` was read; read again when a file changes.
+    public var clientCertificateFiles: CertificateFiles?
+    /// Asked for credentials when there is neither a token nor a client certificate.
+    public var exec: ExecPlugin?
 
     public init(
         source: String = "settings", contextName: String = "default", namespace: String = "default", server: String,
         certificateAuthorityPEM: [UInt8]? = nil, skipsTLSVerification: Bool = false, tlsServerName: String? = nil,
-        proxyURL: String? = nil, token: BearerToken = .none, clientCertificate: ClientCertificate? = nil
+        proxyURL: String? = nil, token: BearerToken = .none, clientCertificate: ClientCertificate? = nil,
+        certificateAuthorityFile: String? = nil, clientCertificateFiles: CertificateFiles? = nil,
+        exec: ExecPlugin? = nil
     ) {
         self.source = source
         self.contextName = contextName
@@ -63,15 +84,51 @@ public struct Kubeconfig: Sendable {
         self.proxyURL = proxyURL
         self.token = token
         self.clientCertificate = clientCertificate
+        self.certificateAuthorityFile = certificateAuthorityFile
+        self.clientCertificateFiles = clientCertificateFiles
+        self.exec = exec
     }
 
     /// A kubeconfig beyond this many bytes is not one.
     static let fileBytesMax = 4 << 20
 
     /// Reads `path` and resolves `context`, or `current-context` when it is nil.
-    public static func load(path: String, context: String? = nil) throws(KubeconfigError) -> Kubeconfig {
+    ///
+    /// `environment`: where a proxy is named when the kubeconfig names none (`https_proxy`, `no_proxy` and their like).
+    public static func load(
+        path: String, context: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws(KubeconfigError) -> Kubeconfig {
         let bytes = try readFile(path, problem: { .unreadable(reason: $0) }, in: path, context: context)
-        return try parse(bytes, path: path, context: context)
+        return try resolve([document(bytes, path: path)], context: context, environment: environment)
+    }
+
+    /// Reads the files that kubectl would read: the list in `KUBECONFIG`, merged, of which files that do not exist are left
+    /// out, or else `~/.kube/config`. Resolves `context`, or the first `current-context` when it is nil.
+    public static func load(
+        environment: [String: String] = ProcessInfo.processInfo.environment, context: String? = nil
+    ) throws(KubeconfigError) -> Kubeconfig {
+        let paths = paths(environment: environment)
+        var documents: [Document] = []
+        for path in paths where paths.count == 1 || FileManager.default.fileExists(atPath: path) {
+            let bytes = try readFile(path, problem: { .unreadable(reason: $0) }, in: path, context: context)
+            documents.append(try document(bytes, path: path))
+        }
+        guard !documents.isEmpty else {
+            throw KubeconfigError(
+                file: paths.joined(separator: ":"), context: context,
+                problem: .unreadable(reason: "none of these files exists"))
+        }
+        return try resolve(documents, context: context, environment: environment)
+    }
+
+    /// The files that `load(environment:)` reads, each once.
+    public static func paths(environment: [String: String]) -> [String] {
+        var paths: [String] = []
+        for path in (environment["KUBECONFIG"] ?? "").split(separator: ":").map(String.init)
+        where !paths.contains(path) {
+            paths.append(path)
+        }
+        return paths.isEmpty ? [(environment["HOME"] ?? "") + "/.kube/config"] : paths
     }
 
     /// The service account of the pod that we run in.
@@ -91,11 +148,12 @@ public struct Kubeconfig: Sendable {
             tokenPath, problem: { .fileUnreadable(field: "token", reason: $0) }, in: folder, context: nil)
         let namespace = (try? String(contentsOfFile: folder + "/namespace", encoding: .utf8))?
             .trimmingCharacters(in: .whitespacesAndNewlines)
+        let server = "https://\(host.contains(":") ? "[\(host)]" : host):\(port)"
         return Kubeconfig(
             source: folder, contextName: "in-cluster",
-            namespace: namespace.flatMap { $0.isEmpty ? nil : $0 } ?? "default",
-            server: "https://\(host.contains(":") ? "[\(host)]" : host):\(port)", certificateAuthorityPEM: ca,
-            token: .file(path: tokenPath))
+            namespace: namespace.flatMap { $0.isEmpty ? nil : $0 } ?? "default", server: server,
+            certificateAuthorityPEM: ca, proxyURL: try proxy(for: server, environment, folder, nil),
+            token: .file(path: tokenPath), certificateAuthorityFile: folder + "/ca.crt")
     }
 
     static func readFile(

@@ -17,6 +17,8 @@ public struct KubeconfigError: Error, Sendable, Equatable, CustomStringConvertib
         case fileUnreadable(field: String, reason: String)
         case bothGiven(String, String)
         case unsupported(field: String, instead: String)
+        /// A variable of the environment that names a proxy which cannot be used.
+        case proxyVariable(String)
         case notInCluster
     }
 
@@ -62,6 +64,9 @@ extension KubeconfigError.Problem {
             "gives both \(first) and \(second); keep one"
         case .unsupported(let field, let instead):
             "\(field) is not supported; use \(instead)"
+        case .proxyVariable(let name):
+            "the variable \(name) names no proxy that can be used; set it to a URL like http://host:3128 or "
+                + "socks5://host:1080, or put the API server's host into no_proxy"
         case .notInCluster:
             "this process does not run in a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set); use "
                 + "--kubernetes kubeconfig, or enable the service account's token in the pod"

@@ -35,7 +35,8 @@ extension KubernetesClient {
         configuration.tlsConfiguration = try tls(kubeconfig)
         configuration.dnsOverride = origin.addressOverride
         configuration.timeout.connect = .seconds(Int64(settings.timeoutSeconds))
-        configuration.timeout.read = .seconds(Int64(settings.timeoutSeconds))
+        // Single calls have a shorter limit of their own.
+        configuration.timeout.read = .seconds(Int64(max(settings.timeoutSeconds, settings.listTimeoutSeconds)))
         configuration.connectionPool.idleTimeout = .seconds(30)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = settings.connectionsMax
         // Whether to try again is the caller's decision; hidden attempts would only delay the first error.
@@ -48,19 +49,23 @@ extension KubernetesClient {
                     file: kubeconfig.source, context: kubeconfig.contextName,
                     problem: .fieldInvalid("cluster.proxy-url", expected: "a URL like http://host:3128"))
             }
-            if components.scheme?.lowercased() == "socks5" {
-                configuration.proxy = .socksServer(host: host, port: components.port ?? 1080)
+            if components.scheme?.lowercased().hasPrefix("socks5") == true {
+                configuration.proxy = .socksServer(
+                    host: host.trimmingCharacters(in: ["[", "]"]), port: components.port ?? 1080)
             } else {
-                let authorization = components.user.map {
-                    HTTPClient.Authorization.basic(username: $0, password: components.password ?? "")
+                let authorization = components.user.map { user in
+                    HTTPClient.Authorization.basic(username: user, password: components.password ?? "")
                 }
-                configuration.proxy = .server(host: host, port: components.port ?? 80, authorization: authorization)
+                configuration.proxy = .server(
+                    host: host.trimmingCharacters(in: ["[", "]"]), port: components.port ?? 80,
+                    authorization: authorization)
             }
         }
         return configuration
     }
 
-    private static func tls(_ kubeconfig: Kubeconfig) throws(KubeconfigError) -> TLSConfiguration {
+    /// Trust and client certificate of a kubeconfig; throws for what cannot be read or does not fit together.
+    static func tls(_ kubeconfig: Kubeconfig) throws(KubeconfigError) -> TLSConfiguration {
         func failure(_ field: String, _ expected: String) -> KubeconfigError {
             KubeconfigError(
                 file: kubeconfig.source, context: kubeconfig.contextName,

@@ -2,18 +2,18 @@
 //
 // Every call waits for the request budget, carries the identity of the kubeconfig, ends within the timeout and reads at
 // most `bodyBytesMax` of the answer. It is tried once: whether and when to try again is the caller's decision, which it
-// makes from `KubernetesError`. Only one thing is repeated here: a call that a kept-alive connection lost because
-// the server had closed it, since that says nothing about the server.
+// makes from `KubernetesError`. Only two things are repeated here: a call that a kept-alive connection lost because
+// the server had closed it, since that says nothing about the server, and one that was answered 401 while another
+// credential can be had (a rotated token file, an exec plug-in run again).
+//
+// Watches (`+Watch`) have connections of their own and none of these bounds but the budget.
 //
 // Source of truth: https://kubernetes.io/docs/reference/using-api/api-concepts/
 
 import AsyncHTTPClient
 public import Foundation
 public import Logging
-import NIOCore
-import NIOFoundationCompat
 import NIOHTTP1
-import NIOSSL
 
 /// A client of one API server. Safe to use from any task.
 public final class KubernetesClient: Sendable {
@@ -29,6 +29,17 @@ public final class KubernetesClient: Sendable {
         public var connectionsMax: Int = 16
         /// `grapnel/VERSION`; the API server names our writes after what stands before the slash.
         public var userAgent: String
+        /// Of one page of a list.
+        public var listBytesMax: Int = 64 << 20
+        /// For one page of a list, from the first byte sent to the last one read.
+        public var listTimeoutSeconds: Int = 60
+        /// Until the API server answers a watch; how long the watch itself may last is not bounded here.
+        public var watchHeadSeconds: Int = 30
+        /// Of one event of a watch.
+        public var watchLineBytesMax: Int = 8 << 20
+        /// Watches that share a pool of connections, which is one connection over HTTP/2. Servers allow at least 100 streams
+        /// on one (RFC 9113 section 6.5.2); a request beyond what they allow would wait for another's end.
+        public var watchesPerPool: Int = 90
         /// How long discovery is believed.
         public var discoverySeconds: Int = 600
         /// How long a kind that was not found is not asked for again.
@@ -39,11 +50,12 @@ public final class KubernetesClient: Sendable {
 
     public let kubeconfig: Kubeconfig
     let settings: Settings
-    private let http: HTTPClient
-    private let budget: RequestBudget
-    private let token: TokenSource
-    private let origin: Origin
-    private let logger: Logger
+    let http: HTTPClient
+    let watchClients: WatchClients
+    let budget: RequestBudget
+    let credentials: CredentialSource
+    let origin: Origin
+    let logger: Logger
     let discovery: Discovery
 
     /// Makes a client; connects at the first call. Throws for certificates and keys that cannot be read.
@@ -52,17 +64,18 @@ public final class KubernetesClient: Sendable {
         self.settings = settings
         self.logger = logger
         origin = try Origin(kubeconfig)
-        http = HTTPClient(
-            eventLoopGroup: HTTPClient.defaultEventLoopGroup,
-            configuration: try Self.configuration(kubeconfig, settings, origin))
+        let configuration = try Self.configuration(kubeconfig, settings, origin)
+        http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+        watchClients = WatchClients(Self.watchConfiguration(configuration, settings), countMax: settings.watchesPerPool)
         budget = RequestBudget(perSecond: settings.requestsPerSecond, burst: settings.requestsBurst)
-        token = TokenSource(kubeconfig.token)
+        credentials = CredentialSource(kubeconfig)
         discovery = Discovery(
             secondsKept: settings.discoverySeconds, missSecondsKept: settings.discoveryMissSeconds)
     }
 
-    /// Closes all connections; calls after it fail with `.shutDown`.
+    /// Closes all connections, watches included; calls after it fail with `.shutDown`.
     public func shutdown() async {
+        await watchClients.shutdown()
         try? await http.shutdown()
     }
 
@@ -225,11 +238,11 @@ public final class KubernetesClient: Sendable {
         }
     }
 
-    private static let acceptMetadataList =
+    static let acceptMetadataList =
         "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
 
     /// A query value (RFC 3986 section 3.4).
-    private static func escaped(_ text: String) -> String {
+    static func escaped(_ text: String) -> String {
         text.addingPercentEncoding(withAllowedCharacters: APIResource.segmentCharacters) ?? ""
     }
 
@@ -248,117 +261,5 @@ public final class KubernetesClient: Sendable {
     /// Asks for the server's version: says whether it is there and knows us.
     public func ping() async throws(KubernetesError) {
         _ = try await read("/version", call: KubernetesCall(verb: "get", group: "", resource: "/version"))
-    }
-
-    /// The body at a path.
-    func read(_ path: String, call: KubernetesCall) async throws(KubernetesError) -> Data {
-        try await send(.GET, path, call: call)
-    }
-
-    private static let acceptMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
-
-    /// One request; the body of a 2xx, or an error for everything else.
-    private func send(
-        _ method: HTTPMethod, _ path: String, call: KubernetesCall, accept: String = "application/json",
-        contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true, fields: [(String, String)] = []
-    ) async throws(KubernetesError) -> Data {
-        do { try await budget.wait() } catch {
-            throw KubernetesError(call: call, cause: .connection("cancelled"))
-        }
-        var request = HTTPClientRequest(url: origin.base + path)
-        request.method = method
-        request.headers.add(name: "Host", value: origin.hostField)
-        request.headers.add(name: "User-Agent", value: settings.userAgent)
-        request.headers.add(name: "Accept", value: accept)
-        do {
-            if let token = try token.current() { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
-        } catch {
-            throw KubernetesError(call: call, cause: .credentials(error.reason))
-        }
-        for (name, value) in fields { request.headers.add(name: name, value: value) }
-        if let body {
-            request.headers.add(name: "Content-Type", value: contentType ?? "application/json")
-            request.body = .bytes(ByteBuffer(bytes: body))
-        }
-        let answer = try await exchange(request, call, isBodyUsed: isBodyUsed)
-        if (200..<300).contains(answer.status) { return answer.body }
-        if answer.status == 401 { token.invalidate() }
-        throw KubernetesError(
-            call: call, cause: .status(answer.status), status: KubernetesStatus(json: answer.body),
-            retryAfterNanoseconds: answer.retryAfter.flatMap { RetryAfter.nanoseconds($0) }
-                ?? KubernetesStatus(json: answer.body)?.detailsRetryAfterSeconds.flatMap {
-                    RetryAfter.nanoseconds(String($0))
-                })
-    }
-
-    private func exchange(
-        _ request: HTTPClientRequest, _ call: KubernetesCall, isBodyUsed: Bool
-    ) async throws(KubernetesError) -> Answer {
-        do {
-            return try await exchangeOnce(request, isBodyUsed: isBodyUsed)
-        } catch let error as HTTPClientError where error == .remoteConnectionClosed {
-            // The server closed a kept-alive connection while the request was on its way. A second connection is new.
-            do {
-                return try await exchangeOnce(request, isBodyUsed: isBodyUsed)
-            } catch { throw failure(call, error) }
-        } catch {
-            throw failure(call, error)
-        }
-    }
-
-    private func exchangeOnce(_ request: HTTPClientRequest, isBodyUsed: Bool) async throws -> Answer {
-        try await withDeadline(seconds: settings.timeoutSeconds) { [http, settings] in
-            let response = try await http.execute(request, timeout: .seconds(Int64(settings.timeoutSeconds)))
-            var answer = Answer(
-                status: Int(response.status.code), retryAfter: response.headers.first(name: "Retry-After"))
-            let isBodyNeeded = isBodyUsed || !(200..<300).contains(answer.status)
-            do {
-                answer.body = Data(buffer: try await response.body.collect(upTo: settings.bodyBytesMax))
-            } catch  where !isBodyNeeded || !(200..<300).contains(answer.status) {
-                // The status was read and says enough; what is left of the body goes with the connection.
-            }
-            return answer
-        }
-    }
-
-    private func failure(_ call: KubernetesCall, _ error: any Error) -> KubernetesError {
-        let clientError = error as? HTTPClientError
-        if error is DeadlinePassed || clientError == .deadlineExceeded {
-            return KubernetesError(call: call, cause: .timeout(seconds: settings.timeoutSeconds))
-        }
-        if clientError == .alreadyShutdown { return KubernetesError(call: call, cause: .shutDown) }
-        if error is NIOTooManyBytesError {
-            return KubernetesError(
-                call: call, cause: .unreadableAnswer("more than \(settings.bodyBytesMax) bytes"))
-        }
-        return KubernetesError(call: call, cause: .connection(ConnectionReason.text(error)))
-    }
-
-    private struct Answer: Sendable {
-        var status: Int
-        var retryAfter: String?
-        var body = Data()
-    }
-}
-
-extension KubernetesStatus {
-    /// Reads an object of kind Status; nil for any other body.
-    init?(json: Data) {
-        struct Wire: Decodable {
-            struct Details: Decodable {
-                var name: String?
-                var kind: String?
-                var retryAfterSeconds: Int?
-            }
-            var kind: String?
-            var reason: String?
-            var message: String?
-            var details: Details?
-        }
-        guard let wire = try? JSONDecoder().decode(Wire.self, from: json), wire.kind == "Status" else { return nil }
-        self.init(
-            reason: wire.reason, message: wire.message, detailsKind: wire.details?.kind,
-            detailsName: wire.details?.name,
-            detailsRetryAfterSeconds: wire.details?.retryAfterSeconds)
     }
 }

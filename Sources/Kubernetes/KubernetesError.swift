@@ -12,16 +12,19 @@ public struct KubernetesStatus: Sendable, Equatable {
     public var detailsKind: String?
     public var detailsName: String?
     public var detailsRetryAfterSeconds: Int?
+    /// The HTTP status; that of an error within a watch, whose own status is 200, stands only here.
+    public var code: Int?
 
     public init(
         reason: String? = nil, message: String? = nil, detailsKind: String? = nil, detailsName: String? = nil,
-        detailsRetryAfterSeconds: Int? = nil
+        detailsRetryAfterSeconds: Int? = nil, code: Int? = nil
     ) {
         self.reason = reason
         self.message = message
         self.detailsKind = detailsKind
         self.detailsName = detailsName
         self.detailsRetryAfterSeconds = detailsRetryAfterSeconds
+        self.code = code
     }
 }
 

@@ -10,6 +10,18 @@ import Synchronization
 /// How a record's meaning is read, for the actions that tell it.
 public typealias EventDecoder = @Sendable (DeliveryPayload) -> Event
 
+/// A trigger that failed for now or for good, for whoever tells its team.
+public struct TriggerTrouble: Sendable {
+    public var route: RouteIdentity
+    /// Empty when the delivery as a whole failed.
+    public var action: String
+    public var target: String
+    /// Without secrets.
+    public var reason: String
+    /// No further attempt is made.
+    public var isDead: Bool
+}
+
 public final class Dispatcher: Sendable {
     enum Message: Sendable {
         case deliveries([QueuedDelivery])
@@ -29,6 +41,7 @@ public final class Dispatcher: Sendable {
         var decodeEvent: EventDecoder
         var logger: Logger
         var metrics: TriggerMetrics
+        var onTrouble: (@Sendable (TriggerTrouble) -> Void)?
     }
 
     public let metrics: TriggerMetrics
@@ -36,22 +49,25 @@ public final class Dispatcher: Sendable {
     private let drained = Signal()
     private let stopped = Signal()
 
-    /// Starts the thread. `seed` drives the jitter; nil takes a random one.
+    /// Starts the thread. `onTrouble` hears of triggers that fail, on the dispatcher's thread: it must not wait. `seed` drives the jitter; nil takes a random one.
     public init(
         log: any DeliveryLog, routes: any RouteLookup, runners: ActionRunners, planner: (any DeliveryPlanner)? = nil,
         decodeEvent: @escaping EventDecoder,
         settings: DispatcherSettings = DispatcherSettings(), metrics: TriggerMetrics = TriggerMetrics(),
-        logger: Logger, seed: UInt64? = nil
+        logger: Logger, seed: UInt64? = nil, onTrouble: (@Sendable (TriggerTrouble) -> Void)? = nil
     ) {
         self.metrics = metrics
         let parts = Parts(
             log: log, routes: routes, runners: runners, planner: planner, decodeEvent: decodeEvent, logger: logger,
-            metrics: metrics)
+            metrics: metrics, onTrouble: onTrouble)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let core = DispatcherCore(settings: settings, seed: seed)
         let thread = Thread { [mailbox, drained, stopped] in
             var worker = DispatcherWorker(
-                core: core, planning: PlanningDesk(seed: ~seed), parts: parts, mailbox: mailbox, drained: drained)
+                core: core,
+                planning: PlanningDesk(
+                    seed: ~seed, objectMissingAttemptsMax: settings.objectMissingAttemptsMax), parts: parts,
+                mailbox: mailbox, drained: drained)
             worker.run()
             stopped.set()
         }

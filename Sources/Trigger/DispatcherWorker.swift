@@ -177,13 +177,20 @@ struct DispatcherWorker: ~Copyable {
     /// One attempt, from the current route and the record to the runner.
     private static func attempt(_ started: StartedAction, _ parts: Dispatcher.Parts) async -> ActionResult {
         guard let runner = parts.runners[started.action] else { return ActionRunners.switchedOff(started.action) }
+        // Looked up once: the action and who wrote it belong together.
+        let definition = parts.routes.definition(of: started.route)
         var action: Action
         var payload: DeliveryPayload?
         var event = Event()
         switch started.action {
-        case .reconcile, .openshiftBuild, .s2iRun, .kpackRefresh, .dockerHubCallback:
+        case .reconcile, .openshiftBuild, .s2iRun, .dockerHubCallback:
             guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
             action = whole
+        case .kpackRefresh(let target, let image, let forceBuild):
+            action = .kpackRefresh(target, image: image, forceBuild: forceBuild)
+            // Says which digest the image has now. The refresh does without, too.
+            payload = parts.log.payload(sequence: started.sequence, location: started.location)
+            if let payload, !(definition?.rules is BuildServiceRules) { event = parts.decodeEvent(payload) }
         case .openshiftRelay(let target, let type):
             action = .openshiftRelay(target, type: type)
             payload = parts.log.payload(sequence: started.sequence, location: started.location)
@@ -192,11 +199,9 @@ struct DispatcherWorker: ~Copyable {
                     ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
             }
         case .http, .exec, .log:
-            guard
-                let current = parts.routes.definition(of: started.route)?.actions.first(where: {
-                    started.action.matches($0)
-                })
-            else { return .ignored(reason: IgnoredReason.routeRemoved) }
+            guard let current = definition?.actions.first(where: { started.action.matches($0) }) else {
+                return .ignored(reason: IgnoredReason.routeRemoved)
+            }
             action = current
             payload = parts.log.payload(sequence: started.sequence, location: started.location)
             guard let payload else {
@@ -209,7 +214,9 @@ struct DispatcherWorker: ~Copyable {
             ActionAttempt(
                 sequence: started.sequence, planIndex: started.planIndex, number: started.attempt,
                 route: started.route, receivedNanoseconds: started.receivedNanoseconds, action: action,
-                payload: payload, event: event, rules: parts.routes.definition(of: started.route)?.rules))
+                payload: payload, event: event, rules: definition?.rules, isOfTenant: definition?.isOfTenant ?? false,
+                // Of a Hook that is gone nobody can say what it was allowed.
+                isConfined: definition?.isConfined ?? (started.route.kind == .hook)))
     }
 
     // MARK: - Figures and log
@@ -225,9 +232,26 @@ struct DispatcherWorker: ~Copyable {
             parts.logger.debug("trigger done", metadata: fields(settled))
         case .merged: parts.logger.debug("trigger merged", metadata: fields(settled))
         case .ignored: parts.logger.notice("delivery ignored", metadata: fields(settled))
-        case .failed: parts.logger.notice("trigger failed, will be tried again", metadata: fields(settled))
-        case .dead: parts.logger.warning("trigger dead", metadata: fields(settled))
+        case .failed:
+            parts.logger.notice("trigger failed, will be tried again", metadata: fields(settled))
+            tell(settled, isDead: false)
+        case .dead:
+            parts.logger.warning("trigger dead", metadata: fields(settled))
+            tell(settled, isDead: true)
         }
+    }
+
+    /// A trigger that only stumbled is not worth an Event.
+    private static let longFailingNanoseconds: UInt64 = 60_000_000_000
+
+    private func tell(_ settled: SettledOutcome, isDead: Bool) {
+        let now = DispatcherClock.wall
+        let age = now > settled.receivedNanoseconds ? now - settled.receivedNanoseconds : 0
+        guard isDead || age >= Self.longFailingNanoseconds else { return }
+        parts.onTrouble?(
+            TriggerTrouble(
+                route: settled.route, action: settled.action?.name ?? "", target: settled.action?.targetText ?? "",
+                reason: settled.entry.reason, isDead: isDead))
     }
 
     private func fields(_ settled: SettledOutcome) -> Logger.Metadata {

@@ -201,9 +201,10 @@ private func names(_ snapshot: CatalogSnapshot) -> [String] { snapshot.routes.ma
                 if damaged.isEmpty { damaged = [0x0a] }
             }
             let file = ManifestFile(bytes: damaged)
+            var contribution = CatalogContribution()
+            contribution.resources = file.resources.map { PlacedResource(resource: $0, file: "m.yaml") }
             let compiled = RouteCompiler.compile(
-                file.resources.map { PlacedResource(resource: $0, file: "m.yaml") },
-                options: CatalogOptions(directories: []))
+                contribution, options: CatalogOptions(directories: []), filters: FilterCache())
             let shown =
                 file.problems.map(\.message) + compiled.problems.map(\.description) + compiled.unserved.map(\.reason)
                 + compiled.routes.map { "\($0)" }

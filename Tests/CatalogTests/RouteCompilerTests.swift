@@ -314,7 +314,8 @@ extension CatalogSnapshot {
         arguments: ["gitea", "forgejo", "standard-webhooks", "token", "docker-registry", "basic", "jfrog", "quay"])
     func types(type: String) throws {
         let snapshot = try compile(
-            Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: \(type)"))
+            Sample.secret("s", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+                + Sample.hook("h").replacing("type: github", with: "type: \(type)"))
         #expect(snapshot.errors == [] && snapshot.routes.first?.rules != nil)
         #expect(snapshot.routes.first?.sender.name == (type == "forgejo" ? "gitea" : type))
     }
@@ -325,7 +326,8 @@ extension CatalogSnapshot {
             Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: generic"))
         #expect(generic.routes.isEmpty && generic.errors.first?.contains("type none") == true)
         let none = try compile(
-            Sample.secret("s") + Sample.hook("h").replacing("type: github", with: "type: none"))
+            Sample.hook("h").replacing("type: github", with: "type: none").replacing(
+                "  secretRefs: [{name: s}]\n", with: ""))
         #expect(none.routes.first?.sender == .unverified && none.routes.first?.readiness == .ready)
     }
 

@@ -2,7 +2,8 @@
 
 It speaks what the server under test needs: discovery, get and list (label selectors, limit and continue,
 PartialObjectMetadata by content negotiation), create (generateName), merge patch, and the instantiate subresource of
-OpenShift's BuildConfigs. TLS with a CA made by the openssl command, bearer token, kubeconfig. No watches, no schemas.
+OpenShift's BuildConfigs. TLS with a CA made by the openssl command, bearer token, kubeconfig. No watches, no schemas;
+watchkube.py has watches, status and finalizers.
 
     kube = cluster(context, objects)           made, filled, started, stopped with the test
     context.server(manifests, flags=kube.flags)
@@ -163,12 +164,15 @@ class FakeKube:
         self.writes = []           # every create and patch, also refused ones
         self.reads = []            # (verb, path)
         self.faults = []           # {verb, resource, status, times, message?, namespace?, name?, retryAfter?}
-        self._listener = _Server(("127.0.0.1", port), _Handler, self)
+        self._listener = self._listen(port)
         self.port = self._listener.server_address[1]
         self.url = "https://127.0.0.1:%d" % self.port
         self.flags = []            # of a server that acts on this cluster; `cluster` fills it
 
     # - life
+
+    def _listen(self, port):
+        return _Server(("127.0.0.1", port), _Handler, self)
 
     def start(self):
         threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
@@ -183,7 +187,7 @@ class FakeKube:
             self._listener = None
 
     def up(self):
-        self._listener = _Server(("127.0.0.1", self.port), _Handler, self)
+        self._listener = self._listen(self.port)
         self.start()
 
     stop = down

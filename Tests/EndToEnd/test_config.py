@@ -2,8 +2,10 @@
 import os
 import signal
 import socket
+import ssl
+import subprocess
 
-from harness import (TOKEN, Failure, Skip, expect, expect_in, expect_that, hook, payload, plain_hook, secret,
+from harness import (TOKEN, Failure, Skip, expect, expect_in, expect_that, github, hook, payload, plain_hook, secret,
                      wait_until)
 from registry import test
 
@@ -243,3 +245,122 @@ def send(context):
 def send_command(context, port, token_file):
     return context.command("send", "--type", "github", "--secret-file", token_file, "--url",
                            "http://127.0.0.1:%d/hooks/team-a/webapp" % port)
+
+
+@test("a Hook's field that its type does not use is named, and so is a secret that is no key; values are not shown")
+def fields_without_effect(context):
+    manifests = os.path.join(context.folder, "manifests")
+    os.makedirs(manifests)
+    cases = [
+        (hook(type="token", events=["push"]), TOKEN, "name no event", "spec.filter"),
+        (hook(type="github", more="tolerance: 5m"), TOKEN, "spec.tolerance", "standard-webhooks only"),
+        (hook(type="standard-webhooks"), "hunter2-is-no-key", "is no key of Standard Webhooks", "openssl rand -base64 32"),
+        (hook(actions="[{reconcile: {matchRepository: true, kinds: []}}]"), TOKEN, "kinds is empty", "leave it out"),
+    ]
+    for text, token, *expected in cases:
+        for name, content in (("secret.yaml", secret("webhook-token", token)), ("hook.yaml", text)):
+            with open(os.path.join(manifests, name), "w") as f:
+                f.write(content)
+        result = context.command("check", "--manifests", manifests)
+        expect(result.returncode, 1, "exit status: " + result.stderr)
+        for part in expected:
+            expect_that(part in result.stderr, "the error does not say %r: %r" % (part, result.stderr))
+        expect_that(token not in result.stdout + result.stderr, "the secret is shown")
+
+
+@test("`grapnel check` counts each kind by its name, and warns of secrets in the settings file and of settings without effect")
+def counts_and_warnings(context):
+    manifests = os.path.join(context.folder, "manifests")
+    os.makedirs(manifests)
+    with open(os.path.join(manifests, "all.yaml"), "w") as f:
+        f.write("\n---\n".join([
+            secret("webhook-token", TOKEN), hook(),
+            "apiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: b, namespace: a}\n"
+            "spec: {triggers: [{type: Generic, generic: {secret: inl1ne-inl1ne}}]}",
+            "apiVersion: devops.kubesphere.io/v1alpha1\nkind: S2iBuilder\nmetadata: {name: b, namespace: a}\n"
+            "spec: {config: {secretCode: inl1ne-inl1ne}}"]))
+    config = os.path.join(context.folder, "grapnel.yaml")
+    with open(config, "w") as f:
+        f.write("metricsMaxRoutes: 5\nbuildService:\n  auth:\n    notification: {type: bearer, token: %s}\n" % TOKEN)
+    result = context.command("check", "--config", config, "--manifests", manifests)
+    expect(result.returncode, 0, "exit status: " + result.stderr)
+    expect_that("0 Receivers, 1 Hooks, 1 BuildConfigs, 1 S2iBuilders, 1 Secrets" in result.stdout, result.stdout)
+    for part in ("grapnel.yaml:4: buildService.auth.notification.token", "--metrics-max-routes has no effect"):
+        expect_that(part in result.stderr, "no warning with %r: %r" % (part, result.stderr))
+    expect_that(TOKEN not in result.stdout + result.stderr, "the secret is shown")
+    server = context.server(manifests={"all.yaml": secret("webhook-token", TOKEN) + "---\n" + hook()}, config=open(config).read())
+    wait_until(lambda: "buildService.auth.notification.token" in server.log_text(), 5, "the warning is in the log")
+    expect_that(TOKEN not in server.log_text(), "the secret is in the log")
+
+
+@test("outbound.allow holds http actions to its hosts, by name and by address")
+def outbound_hosts(context):
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(8)
+    listener.settimeout(10)
+    port = listener.getsockname()[1]
+    actions = "[{http: {url: 'http://localhost:%d/x', timeout: 5s}}]" % port
+    manifests = {"secret.yaml": secret("webhook-token", TOKEN),
+                 "named.yaml": hook(name="named", actions=actions),
+                 "other.yaml": hook(name="other", actions="[{http: {url: 'http://127.0.0.2:%d/x'}}]" % port)}
+    server = context.server(manifests=manifests, config="outbound: {allow: [localhost]}\n")
+    body = payload("github-push.json")
+    expect(server.post("/hooks/team-a/named", body, github(body)).status, 200, "the Hook whose host is listed")
+    connection, _ = listener.accept()
+    head = connection.recv(65536)
+    expect_that(head.startswith(b"POST /x HTTP/1.1") and b"localhost:%d" % port in head, "the call: %r" % head[:300])
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+    expect(server.post("/hooks/team-a/other", body, github(body)).status, 503, "the Hook whose host is not")
+    expect_that("outbound.allow does not list 127.0.0.2" in server.log_text(),
+                "the log does not say why")
+    listener.settimeout(0.5)
+    try:
+        listener.accept()
+        raise Failure("a host that is not listed was called")
+    except TimeoutError:
+        pass
+    listener.close()
+
+
+@test("`grapnel send` signs for a standard-webhooks Hook whose secret has no prefix as the server verifies")
+def send_bare_key(context):
+    manifests = {"secret.yaml": secret("webhook-token", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                 "hook.yaml": hook(type="standard-webhooks")}
+    server = context.server(manifests=manifests)
+    body = os.path.join(context.folder, "body.json")
+    with open(body, "w") as f:
+        f.write("{}")
+    result = context.command("send", "Hook/webapp", "-n", "team-a", "--manifests", server.manifests, "--file", body,
+                             "--url", "http://127.0.0.1:%d" % server.port)
+    expect(result.returncode, 0, "exit status: " + result.stdout + result.stderr)
+
+
+@test("behind outbound.allow a TLS call still goes by its name: server name, certificate and Host field")
+def outbound_tls(context):
+    key, certificate = (os.path.join(context.folder, name) for name in ("key.pem", "certificate.pem"))
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        capture_output=True, text=True)
+    if made.returncode != 0:
+        raise Skip("openssl made no certificate: " + made.stderr[-200:])
+    names = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    tls.sni_callback = lambda connection, name, _: names.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        port = listener.getsockname()[1]
+        actions = "[{http: {url: 'https://localhost:%d/x', timeout: 5s}}]" % port
+        server = context.server(
+            manifests={"secret.yaml": secret("webhook-token", TOKEN), "hook.yaml": hook(actions=actions)},
+            config="outbound: {allow: [127.0.0.0/8], caFile: %s}\n" % certificate)
+        expect(server.push().status, 200, "the delivery")
+        connection, _ = listener.accept()
+        with tls.wrap_socket(connection, server_side=True) as secured:
+            head = secured.recv(65536)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    expect(names, ["localhost"], "the server name of TLS")
+    expect_that(b"localhost:%d\r\n" % port in head, "the Host field: %r" % head[:300])

@@ -392,6 +392,8 @@ def captures(context):
                          {"type": "basic", "username": "hookuser", "password": password}],
                         hostAliases={"registry.internal:5000": "registry.example.com"}))
     problems, sent = [], 0
+    # What was patched for a digest is not patched for it again: the recordings tell of the same images.
+    patched = set()
     for path in files:
         name = os.path.basename(path)
         with open(path) as f:
@@ -399,6 +401,10 @@ def captures(context):
         expect(len(recorded), len(wanted[name]), "requests of " + name)
         for number, (one, line) in enumerate(zip(recorded, wanted[name])):
             status, decision, written = line["status"], line["decision"], line.get("writes", [])
+            digest = re.search(r'"digest": *"(sha256:[0-9a-f]+)"', one.get("body_text", ""))
+            if digest:
+                written, known = [w for w in written if (w, digest[1]) not in patched], written
+                patched.update((w, digest[1]) for w in known)
             before = len(kube.acts())
             answer = replay(server.port, one)
             sent += 1

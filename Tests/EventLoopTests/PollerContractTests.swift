@@ -15,6 +15,12 @@ protocol ClientWorld {
     func halfClose(_ client: Int32)
     func reset(_ client: Int32)
     func disconnect(_ client: Int32)
+    /// What clients do by themselves.
+    func turn()
+}
+
+extension ClientWorld {
+    func turn() {}
 }
 
 /// Loopback sockets.
@@ -96,11 +102,14 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
     ) {
         var bytes: [UInt8] = []
         var (hasEnded, failed) = (false, false)
+        world.turn()
         let count = poller.wait(timeoutMilliseconds: 20)
         for index in 0..<count {
             let event = poller.event(at: index)
             switch event.kind {
-            case .accepted: accepted.append(event.descriptor)
+            case .accepted:
+                accepted.append(event.descriptor)
+                #expect(event.slot == UInt32(world.listener))
             case .writable: writable.append(event)
             case .wakeup: break
             case .readable:
@@ -131,7 +140,7 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         #expect(listening == 0)
         // Bytes arrive in order and whole, and then the end.
         let (client, server) = try acceptOne()
-        let added1 = poller.add(server, slot: 0, generation: 1)
+        let added1 = poller.add(server, slot: 0, generation: 1, listener: world.listener)
         #expect(added1 == 0)
         let sent = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 2) }
         var offset = 0
@@ -218,7 +227,7 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
 
         // A slot used again: events of the old generation are told apart.
         let (second, secondServer) = try acceptOne()
-        let added2 = poller.add(secondServer, slot: 0, generation: 2)
+        let added2 = poller.add(secondServer, slot: 0, generation: 2, listener: world.listener)
         #expect(added2 == 0)
         #expect(world.write(second, [7]) == 1)
         var again: [UInt8] = []

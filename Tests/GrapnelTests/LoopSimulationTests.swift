@@ -27,7 +27,7 @@ struct LoopSimulationTests {
 
     private static let checksum: Checksum = { cc_crc32($0, $1, $2) }
 
-    private static func table() -> RouteTable {
+    static func table() -> RouteTable {
         RouteTable(
             [
                 RouteDefinition(

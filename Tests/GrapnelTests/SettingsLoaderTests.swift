@@ -56,8 +56,11 @@ private func failure(
             ("a: [", "error: not valid YAML"),
             ("loops: 1\n---\nloops: 2", "3: error: a settings file holds one document"),
             ("loops: 1\nloops: 2", "error: the key \"loops\" is there twice"),
-            ("tlsCertificate: x.pem", "1: error: tlsCertificate: not supported by this version; let a proxy"),
-            ("observe: true", "1: error: observe: not supported by this version"),
+            (
+                "tlsListen: hooks.example.org:443",
+                "1: error: tlsListen: \"hooks.example.org:443\": the host must be an IP"
+            ),
+            ("tlsHandshakeTimeout: 31s", "1: error: tlsHandshakeTimeout: must be from 100ms to 30s"),
             ("clusters: []", "1: error: clusters: not supported by this version"),
             ("dedupeWindowSeconds: 10m", "1: error: dedupeWindowSeconds: must be a whole number"),
             ("journalMaxBytes: 1MiB", "1: error: journalMaxBytes: must be from 128MiB"),
@@ -97,20 +100,17 @@ private func failure(
                 "--max-body: \"x\" is no size; write it as 65536, 512KiB, 25MiB or 4GiB",
             ])
         #expect(
-            failure(environment: ["GRAPNEL_TLS_KEY": "x"]).first?.hasPrefix("GRAPNEL_TLS_KEY: not supported") == true)
-        #expect(failure(flags: [("observe", ["true"])]).first?.hasPrefix("--observe: not supported") == true)
+            failure(environment: ["GRAPNEL_CLUSTERS": "x"]).first?.hasPrefix("GRAPNEL_CLUSTERS: not supported") == true)
     }
 
     @Test(
         "what this version does not do is refused with the remedy",
         arguments: [
-            (
-                [("kubernetes", ["in-cluster"])],
-                "--kubernetes in-cluster: not supported by this version; use --kubernetes kubeconfig"
-            ),
-            ([("catalog", ["cluster"])], "--catalog cluster: not supported by this version; use --catalog manifests"),
-            ([("catalog", ["both"])], "--catalog both: not supported by this version"),
+            ([("catalog", ["cluster"])], "--catalog cluster: --kubernetes is off; add --kubernetes in-cluster"),
+            ([("catalog", ["both"])], "--catalog both: --kubernetes is off; add --kubernetes in-cluster"),
             ([("kubeconfig", ["k"])], "--kubeconfig: --kubernetes is off; add --kubernetes kubeconfig"),
+            ([("kubernetesContext", ["c"])], "--kubernetes-context: it names a context of a kubeconfig"),
+            ([("secretSelector", [""])], "--secret-selector: is empty; give a label selector"),
             ([("maxBody", ["32MiB"])], "--max-body: with --max-header 32KiB at most"),
             ([("bodyMemory", ["1MiB"])], "--body-memory: 1MiB cannot hold one body"),
             ([("maxHeader", ["4KiB"])], "--max-request-line: larger than --max-header"),
@@ -124,13 +124,21 @@ private func failure(
     }
 
     @Test("without manifests there is nothing to serve")
-    func nothing() {
+    func nothing() throws {
         #expect(throws: CommandFailure.self) { try SettingsLoader(flags: [], environment: [:], file: nil).load() }
+        let source = { (flags: [(name: String, values: [String])]) in
+            try SettingsLoader(flags: flags, environment: [:], file: nil).load().settings.catalogSource
+        }
+        for mode in ["kubeconfig", "in-cluster"] {
+            #expect(try source([(name: "kubernetes", values: [mode])]) == .cluster)
+            #expect(
+                try source([(name: "kubernetes", values: [mode]), (name: "manifests", values: ["/m"])]) == .both)
+        }
         do {
-            let flags = [(name: "kubernetes", values: ["kubeconfig"])]
-            _ = try SettingsLoader(flags: flags, environment: [:], file: nil).load()
+            _ = try source([(name: "kubernetes", values: ["kubeconfig"]), (name: "catalog", values: ["both"])])
+            Issue.record("both without a directory was accepted")
         } catch {
-            #expect(error.messages.first?.hasPrefix("routes from a cluster: not supported by this version") == true)
+            #expect("\(error)".contains("--catalog both: no --manifests DIR given"))
         }
     }
 
@@ -206,11 +214,10 @@ private func failure(
         #expect(loaded.warnings == ["GRAPNEL_MAX_BODDY is no setting and is ignored; did you mean GRAPNEL_MAX_BODY?"])
     }
 
-    @Test("the kubeconfig is found as kubectl finds it")
+    @Test("a kubeconfig that is named counts alone; without one kubectl's rules are left to who reads it")
     func kubeconfig() throws {
         let mode = [("kubernetes", ["kubeconfig"]), ("catalog", ["manifests"])]
-        #expect(try load(flags: mode, environment: ["HOME": "/h"]).settings.kubeconfig == "/h/.kube/config")
-        #expect(try load(flags: mode, environment: ["HOME": "/h", "KUBECONFIG": "/a:/b"]).settings.kubeconfig == "/a")
+        #expect(try load(flags: mode, environment: ["HOME": "/h", "KUBECONFIG": "/a:/b"]).settings.kubeconfig == nil)
         #expect(
             try load(flags: mode + [("kubeconfig", ["/k"])], environment: ["KUBECONFIG": "/a"]).settings.kubeconfig
                 == "/k")

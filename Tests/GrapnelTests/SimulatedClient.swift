@@ -98,8 +98,11 @@ struct SimulatedClient {
     }
 
     /// Parses complete answers; false when something else than an answer came.
-    mutating func read(_ network: SimulatedNetwork) -> Bool {
-        received += network.read(descriptor)
+    mutating func read(_ network: SimulatedNetwork) -> Bool { take(network.read(descriptor)) }
+
+    /// The same with bytes from elsewhere.
+    mutating func take(_ bytes: [UInt8]) -> Bool {
+        received += bytes
         while let end = Self.headEnd(received) {
             let lines = String(decoding: received[0..<end], as: UTF8.self).split(separator: "\r\n")
             guard let first = lines.first, first.hasPrefix("HTTP/1.1 "),

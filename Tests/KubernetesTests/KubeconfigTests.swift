@@ -77,7 +77,26 @@ struct KubeconfigTests {
             (", insecure-skip-tls-verify: true, certificate-authority-data: YQ==", "", "both"),
             (", proxy-url: 'https://x'", "", "proxy-url"), ("", "tokenFile: none", "tokenFile"),
             ("", "client-certificate-data: YQ==", "client-key"), ("", "client-key-data: YQ==", "client-certificate"),
-            ("", "exec: {command: aws}", "user.exec"), ("", "username: a, password: hunter2hunter2", "user.username"),
+            ("", "exec: {command: aws}", "user.exec.apiVersion"), ("", "exec: {args: [a]}", "user.exec.command"),
+            (
+                "", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1alpha1}",
+                "client.authentication.k8s.io/v1 "
+            ),
+            ("", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1}", "interactiveMode is missing"),
+            (
+                "", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Always}",
+                "no terminal"
+            ),
+            ("", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1, interactiveMode: x}", "IfAvailable"),
+            (
+                "", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1beta1, env: [{value: hunter2}]}",
+                "exec.env"
+            ),
+            ("", "exec: {command: a, apiVersion: client.authentication.k8s.io/v1beta1, args: [[]]}", "exec.args"),
+            ("", "auth-provider: {name: gcp, config: {access-token: hunter2}}", "gke-gcloud-auth-plugin"),
+            ("", "auth-provider: {name: azure}", "kubelogin"), ("", "auth-provider: {name: oidc}", "ID tokens"),
+            (", proxy-url: 'ftp://x'", "", "proxy-url"),
+            ("", "username: a, password: hunter2hunter2", "user.username"),
             ("", "auth-provider: {name: gcp}", "auth-provider"), ("", "token: t, as: root", "user.as"),
         ])
     func fields(cluster: String, user: String, named: String) {

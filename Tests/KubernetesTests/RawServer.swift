@@ -35,6 +35,71 @@ enum RawAnswer: Sendable {
     case silence(seconds: Double)
     /// These bytes one by one, with a pause between.
     case drip(String, pauseSeconds: Double)
+    /// Whatever the closure writes, piece by piece; then the connection is closed unless it says true.
+    case stream(@Sendable (RawConnection) -> Bool)
+}
+
+/// The server's end of a connection, for answers that take their time.
+struct RawConnection: Sendable {
+    let descriptor: Int32
+
+    /// False when the other end is gone.
+    @discardableResult
+    func write(_ text: String) -> Bool {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if count <= 0 { return false }
+            bytes = bytes.dropFirst(count)
+        }
+        return true
+    }
+
+    /// The head of a chunked answer.
+    func begin(_ status: String = "200 OK") {
+        write("HTTP/1.1 \(status)\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    }
+
+    @discardableResult
+    func chunk(_ text: String) -> Bool {
+        write(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n")
+    }
+
+    func end() { write("0\r\n\r\n") }
+
+    /// Passes bytes to and from a port of loopback until either end is closed.
+    func tunnel(to port: UInt16) {
+        let other = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
+        defer { close(other) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(other, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected else { return }
+        var both = [
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: other, events: Int16(POLLIN), revents: 0),
+        ]
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while poll(&both, 2, 20_000) > 0 {
+            for (from, to) in [(0, other), (1, descriptor)] where both[from].revents != 0 {
+                let count = Glibc.read(both[from].fd, &chunk, chunk.count)
+                if count <= 0 || send(to, chunk, count, Int32(MSG_NOSIGNAL)) != count { return }
+            }
+        }
+    }
+
+    /// Waits so long, or until the other end is closed; true when it is.
+    @discardableResult
+    func wait(_ seconds: Double) -> Bool {
+        var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&ready, 1, Int32(seconds * 1000)) > 0
+    }
 }
 
 final class RawServer: Sendable {
@@ -109,6 +174,8 @@ final class RawServer: Sendable {
             case .silence(let seconds):
                 usleep(UInt32(seconds * 1e6))
                 return
+            case .stream(let body):
+                if !body(RawConnection(descriptor: connection)) { return }
             case .drip(let text, let pause):
                 for character in text {
                     if !Self.write(connection, String(character)) { return }

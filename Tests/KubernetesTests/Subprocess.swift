@@ -1,59 +1,75 @@
-// A helper process of a test, ended with it.
+// A helper process of a test, ended with it. Whatever waits for a process does so on a thread of its own: the tasks of all
+// other tests share as many threads as there are processors.
 
 import Foundation
 import Glibc
 
-final class Helper {
+final class Helper: Sendable {
     let process = Process()
     private let output = Pipe()
 
     /// Starts `arguments[0]`, found in PATH; error output is dropped.
     init(_ arguments: [String], folder: String) throws {
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardInput = FileHandle.nullDevice
+        Self.prepare(process, arguments, folder)
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
         try process.run()
     }
 
     deinit {
         // Not SIGTERM: the child inherits the signal mask of a pool thread, which blocks it.
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
+        let process = process
+        Thread { process.waitUntilExit() }.start()
     }
 
-    /// The first line that it prints; blocks until it is there.
-    func firstLine() -> String {
-        var line = Data()
-        while let byte = try? output.fileHandleForReading.read(upToCount: 1), !byte.isEmpty, byte != Data("\n".utf8) {
-            line += byte
+    /// The first line that it prints.
+    func firstLine() async -> String {
+        await onThread { [output] in
+            var line = Data()
+            while let byte = try? output.fileHandleForReading.read(upToCount: 1), !byte.isEmpty,
+                byte != Data("\n".utf8)
+            {
+                line += byte
+            }
+            return String(decoding: line, as: UTF8.self)
         }
-        return String(decoding: line, as: UTF8.self)
     }
 
     /// Runs to the end; throws when it fails.
-    static func run(_ arguments: [String], folder: String) throws {
-        let process = Process()
+    static func run(_ arguments: [String], folder: String) async throws {
+        let status = await onThread { () -> Int32 in
+            let process = Process()
+            prepare(process, arguments, folder)
+            process.standardOutput = FileHandle.nullDevice
+            guard (try? process.run()) != nil else { return -1 }
+            process.waitUntilExit()
+            return process.terminationStatus
+        }
+        guard status == 0 else { throw Failed(arguments: arguments) }
+    }
+
+    struct Failed: Error { var arguments: [String] }
+
+    private static func prepare(_ process: Process, _ arguments: [String], _ folder: String) {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failed(arguments: arguments) }
     }
-
-    struct Failed: Error { var arguments: [String] }
 
     static func has(_ names: String...) -> Bool {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         return names.allSatisfy { name in
             folders.contains { FileManager.default.isExecutableFile(atPath: "\($0)/\(name)") }
         }
+    }
+}
+
+/// Runs what blocks on a thread of its own.
+func onThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    await withCheckedContinuation { continuation in
+        Thread { continuation.resume(returning: body()) }.start()
     }
 }
 

@@ -2,6 +2,7 @@
 # Installs the Debian packages that Grapnel needs to be built and tested. Does nothing when they are all there.
 #
 #   deps.sh          what building and testing needs
+#   deps.sh run      what building, the quickstart and the demos need
 #   deps.sh peers    what only the comparison with other servers needs
 #
 # No daemon is started: a package that brings one (prometheus, for promtool; haproxy) is installed with a policy that
@@ -15,23 +16,33 @@ build=(
     libsimdjson-dev  # JSON
     zlib1g-dev       # CRC where the CPU lacks what libipsec-mb wants
     libstdc++-12-dev # the C++ of the JSON shim
+    binutils         # strip, for `make tarball` and `make deb`
 )
-test=(
-    python3     # end-to-end tests, demo
+run=(
+    python3     # end-to-end tests, demos
     openssl     # signs deliveries without any code of ours
     curl        # the quickstart
+)
+test=(
+    nodejs      # an HTTP/2 server for the tests of the Kubernetes client
     gcc         # the allocation counter
     libc6-dev
     strace      # shows that an answer waits for the sync
     prometheus  # promtool judges /metrics
     docker-registry # a real sender of notifications
+    python3-yaml            # manifests, chart and settings of deploy/
+    golang-go               # renders the chart with the template engine that Helm has
+    golang-github-masterminds-sprig-dev
+    golang-k8s-sigs-yaml-dev
+    lintian                 # judges the Debian package
 )
 peers=(haproxy wrk gcc libc6-dev)
 
 case "${1:-}" in
-    "") wanted=("${build[@]}" "${test[@]}") ;;
+    "") wanted=("${build[@]}" "${run[@]}" "${test[@]}") ;;
+    run) wanted=("${build[@]}" "${run[@]}") ;;
     peers) wanted=("${build[@]}" "${peers[@]}") ;;
-    *) echo "usage: $0 [peers]" >&2; exit 2 ;;
+    *) echo "usage: $0 [run|peers]" >&2; exit 2 ;;
 esac
 
 if ! command -v swift >/dev/null; then

@@ -184,6 +184,23 @@ struct PlanningDeskTests {
         #expect(desk.count == 0)
     }
 
+    @Test("what does not exist is looked for as often as an action tries it, whatever the route's attempts")
+    func missing() {
+        let missing = PlanningResult.failed(ActionFailure(.objectMissing, scope: .target, reason: "gone"))
+        var desk = PlanningDesk(seed: 5)
+        desk.add(delivery(1), retry: RetryPolicy())
+        var now: UInt64 = 0
+        var tries = 0
+        var last: PlanningDesk.Verdict?
+        while let next = desk.next(now: now) {
+            tries += 1
+            last = desk.complete(next.sequence, missing, now: now)
+            now = desk.wakeAt ?? now
+        }
+        #expect(tries == DispatcherSettings().objectMissingAttemptsMax && tries == 3)
+        #expect(last == .dead(reason: "gone"))
+    }
+
     @Test(
         "what counts as an attempt ends after the route's number of them, what is too old at once, what is final at once"
     )

@@ -156,8 +156,12 @@ static inline int cl_wait_signal(void) {
   int e = sigwait(&s, &number);
   return e ? -e : number;
 }
+// adjtimex(2): 1 when the kernel says that its clock is kept in step with others, 0 when not.
+int cl_clock_is_synchronised(void);
 // Raises the soft limit of open files to the hard one (at most 2^20 counted); gives the limit in force.
 long cl_raise_open_files(void);
+/* Free memory at the heap's end and in its holes goes back to the system; returns 1 when some did (malloc_trim(3)). */
+int cl_trim_memory(void);
 // Anonymous memory in whole pages that stays out of core dumps when `secret`. NULL when there is none.
 static inline void *_Nullable cl_map(size_t count, int secret) {
   void *p = mmap(0, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -13,7 +13,9 @@ extension RouteCompiler {
         let watched = options.watchNamespaces
         let seen =
             watched.isEmpty ? objects : objects.filter { $0.namespace.isEmpty || watched.contains($0.namespace) }
-        let index = ImageIndex(seen, hostAliases: options.buildService.hostAliases, cluster: options.cluster)
+        let index = ImageIndex(
+            seen, hostAliases: options.buildService.hostAliases, artifactory: options.buildService.repositories,
+            cluster: options.cluster)
         let isUsed = BuildServiceEndpoint.allCases.contains { !options.buildService.credentials(of: $0).isEmpty }
         guard isUsed || !options.buildServiceReferences.isEmpty else { return index }
         let settings = buildServiceSettings()

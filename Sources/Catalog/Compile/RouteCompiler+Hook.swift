@@ -14,7 +14,18 @@ extension RouteCompiler {
             identity: identity, host: hook.host, path: hook.path, sender: hook.sender, secrets: [], hmac: hook.hmac,
             events: hook.events, coalesce: hook.coalesce, retry: hook.retry, bodyBytesMax: hook.bodyBytesMax,
             dedupeWindowSeconds: hook.dedupeWindowSeconds, source: place.description)
+        route.isOfTenant = placed.isOfTenant
         var reasons: [String] = []
+        if let reason = Self.eventsTrouble(hook) {
+            report(placed.place(hook.eventsLine), identity, "not ready: \(reason)")
+            reasons.append(reason)
+        }
+        if let window = hook.dedupeWindowSeconds, window > 0, !SenderTable.hasDeliveryID(hook.sender) {
+            report(
+                place, identity,
+                "the dedupe window has no effect: deliveries of type \(hook.sender.name) have no id to tell a duplicate by",
+                .warning)
+        }
         if let limit = hook.bodyBytesMax, limit > options.bodyBytesMax {
             route.bodyBytesMax = options.bodyBytesMax
             report(
@@ -52,6 +63,23 @@ extension RouteCompiler {
         claim(route, createdAt: hook.metadata.createdAt, place)
     }
 
+    /// A list that would keep every delivery out, or keep none out, is not what its writer meant.
+    private static func eventsTrouble(_ hook: HookManifest) -> String? {
+        guard !hook.events.isEmpty else { return nil }
+        let type = hook.sender.name
+        switch SenderTable.eventNaming(of: hook.sender) {
+        case .each: return nil
+        case .always(let name):
+            if hook.events.contains(where: { $0.lowercased() == name }) { return nil }
+            return "spec.events lists nothing that ever comes: deliveries of type \(type) are always \(quoted(name)); "
+                + "remove spec.events, and select by content with spec.filter"
+        case .never:
+            return
+                "spec.events cannot be told apart: deliveries of type \(type) name no event; remove it, and select by "
+                + "content with spec.filter, such as filter: \"req.action == 'push'\""
+        }
+    }
+
     private mutating func addSecrets(of hook: HookManifest, to route: inout RouteDefinition, _ placed: PlacedResource) {
         var unusable: [(reason: String, line: Int)] = []
         for reference in hook.secrets {
@@ -61,6 +89,11 @@ extension RouteCompiler {
                 let name = "Secret/\(route.identity.namespace)/\(reference.name)"
                 unusable.append(("\(quoted(reference.key)) of \(name) is empty", reference.line))
             case .found(let value):
+                if let problem = SenderTable.problem(hook.sender, secret: value) {
+                    let name = "Secret/\(route.identity.namespace)/\(reference.name)"
+                    unusable.append(("\(quoted(reference.key)) of \(name) \(problem)", reference.line))
+                    continue
+                }
                 add(value, name: reference.name, key: reference.key, to: &route)
             case .unusable(let reason):
                 unusable.append((reason, reference.line))
@@ -91,11 +124,21 @@ extension RouteCompiler {
         case .kpackRefresh:
             route.selections.append(Selection(.kpackRefresh, .ofImage(cluster: options.cluster)))
         case .http(let url, let timeout, let reference):
+            if let host = try? HTTPURL(url).host,
+                let refusal = options.outboundAllow.refusal(host: host, isOfTenant: placed.isOfTenant)
+            {
+                let reason = "its http action may not call there: \(refusal)"
+                report(placed.place(placed.resource.line), route.identity, "not ready: \(reason)")
+                reasons.append(reason)
+            }
             var signing: SecretBytes?
             if let reference {
                 var trouble = "\(quoted(reference.key)) of the Secret \(quoted(reference.name)) is empty"
                 switch secret(reference.name, key: reference.key, of: route.identity, placed.place(reference.line)) {
-                case .found(let value) where !value.isEmpty: signing = value
+                case .found(let value) where !value.isEmpty:
+                    signing = HTTPSigning.key(of: value) == nil ? nil : value
+                    trouble =
+                        "\(quoted(reference.key)) of the Secret \(quoted(reference.name)) has no base64 behind whsec_"
                 case .found: break
                 case .unusable(let reason): trouble = reason
                 }

@@ -19,7 +19,10 @@ extension RouteCompiler {
         let token: SecretBook.Answer =
             receiver.secretName.map { secret($0, key: "token", of: identity, placed.place(receiver.secretLine)) }
             ?? (sender == .genericOIDC ? .found(SecretBytes([])) : .unusable("spec.secretRef is missing"))
-        guard let path = path(of: receiver, identity, token, placed) else { return }
+        guard let path = path(of: receiver, identity, token, placed) else {
+            judgeWithoutPath(receiver, identity, placed)
+            return
+        }
         var route = RouteDefinition(
             identity: identity, path: path, sender: sender, secrets: [], events: receiver.events,
             bodyBytesMax: Self.fluxBodyBytesMax, source: place.description)
@@ -45,8 +48,44 @@ extension RouteCompiler {
         }
         addRules(to: &route, configuration, secrets: route.secrets)
         if let reason = notReady(receiver, identity, placed) { route.readiness = .notReady(reason: reason) }
+        if options.receiverStatus == .own { verdicts[identity] = verdict(on: receiver, route) }
         if receiver.isSuspended { route.readiness = .suspended }
         claim(route, createdAt: receiver.metadata.createdAt, place)
+    }
+
+    /// Filters are judged before the token is read, as in notification-controller: what is wrong for good is said first.
+    private mutating func judgeWithoutPath(
+        _ receiver: ReceiverManifest, _ identity: RouteIdentity, _ placed: PlacedResource
+    ) {
+        guard options.receiverStatus == .own else { return }
+        var route = RouteDefinition(identity: identity, path: "/", sender: .generic, secrets: [])
+        addTargets(of: receiver, to: &route, placed)
+        _ = providers(receiver.providers, of: &route, placed)
+        verdicts[identity] = verdict(on: receiver, route)
+    }
+
+    private func verdict(on receiver: ReceiverManifest, _ route: RouteDefinition) -> ReceiverVerdict {
+        if receiver.isSuspended { return .suspended }
+        if case .notReady(let reason) = route.readiness {
+            return .terminal(reason: .invalidExpression, message: reason)
+        }
+        let namespace = route.identity.namespace
+        guard let name = receiver.secretName else { return .ready(path: route.path) }
+        switch secrets.trouble(namespace: namespace, name: name, key: "token") {
+        case nil: return .ready(path: route.path)
+        case .missing:
+            return .waiting(
+                reason: .tokenNotFound,
+                message:
+                    "unable to read token from secret '\(namespace)/\(name)' error: secrets \(quoted(name)) not found")
+        case .unreadable(let reason):
+            return .waiting(
+                reason: .tokenNotFound,
+                message: "unable to read token from secret '\(namespace)/\(name)' error: \(reason)")
+        case .keyMissing:
+            return .waiting(
+                reason: .tokenNotFound, message: "invalid '\(namespace)/\(name)' secret data: required fields 'token'")
+        }
     }
 
     /// Named targets become actions; those that are chosen by label or pass a filter of their own become selections.
@@ -82,7 +121,12 @@ extension RouteCompiler {
     ) -> String? {
         switch (options.receiverStatus, token) {
         case (.given, _):
-            if let path = receiver.status.webhookPath { return path }
+            if let path = receiver.status.webhookPath {
+                // Upstream serves nothing else; a status that names another path would take it from its owner.
+                if path.hasPrefix("/hook/") { return path }
+                refuse(placed.place(receiver.line), identity, "status.webhookPath does not lie below /hook/")
+                return nil
+            }
             refuse(
                 placed.place(receiver.line), identity,
                 "status.webhookPath is missing; with --receiver-status given the controller that owns the Receiver "

@@ -6,14 +6,17 @@ import Delivery
 struct PlacedResource: Sendable {
     let resource: ManifestResource
     let file: String
+    /// Written by whoever may write to the cluster, not by the operator of this server.
+    var isOfTenant = false
 
     func place(_ line: Int) -> SourcePlace { SourcePlace(file: file, line: line) }
 }
 
 struct RouteCompiler {
     let options: CatalogOptions
-    private let secrets: SecretBook
-    private var claims: [PathClaim] = []
+    let secrets: SecretBook
+    var claims: [PathClaim] = []
+    var verdicts: [RouteIdentity: ReceiverVerdict] = [:]
     private var unserved: [UnservedReceiver] = []
     private var sources: [SourceObject] = []
     private var families: [any PathFamily] = []
@@ -23,8 +26,7 @@ struct RouteCompiler {
     private var secretPlaces: [RouteIdentity: [String]] = [:]
     /// Secret keys whose doubtful value was reported: once is enough for all receivers that use it.
     private var doubted: Set<String> = []
-    /// By their text: teams share filters.
-    private var filters: [String: Swift.Result<Filter, FilterError>] = [:]
+    private let filters: FilterCache
 
     /// spec/flux.md section 3: 3 MiB, and a body of exactly that passes.
     static let fluxBodyBytesMax = 3 << 20
@@ -37,19 +39,28 @@ struct RouteCompiler {
         var sources: [SourceObject]
         var families: [any PathFamily]
         var images: ImageIndex
+        var verdicts: [RouteIdentity: ReceiverVerdict]
     }
 
-    /// `resources` in the order of the files, each resource once.
-    static func compile(_ resources: [PlacedResource], options: CatalogOptions) -> Result {
+    /// Each resource of `contribution` stands there once.
+    static func compile(
+        _ contribution: CatalogContribution, options: CatalogOptions, filters: FilterCache
+    ) -> Result {
+        let resources = contribution.resources
         let secrets = resources.lazy.compactMap { placed -> SecretManifest? in
             if case .secret(let secret) = placed.resource { secret } else { nil }
         }
-        var compiler = RouteCompiler(options: options, secrets: SecretBook(secrets))
+        var compiler = RouteCompiler(
+            options: options, secrets: SecretBook(secrets, unreadable: contribution.unreadableSecrets), filters: filters
+        )
+        defer { filters.sweep() }
         for placed in resources {
             guard compiler.isWatched(placed.resource.key.namespace) else { continue }
             switch placed.resource {
             case .receiver(let receiver): compiler.add(receiver, placed)
-            case .hook(let hook): compiler.add(hook, placed)
+            case .hook(let hook):
+                compiler.add(hook, placed)
+                if placed.isOfTenant { compiler.confine(hook, placed) }
             case .source(let source): compiler.sources.append(source.object(cluster: options.cluster))
             case .buildConfig(let config):
                 compiler.add(config, placed)
@@ -73,12 +84,14 @@ struct RouteCompiler {
             compiler.families.append(BuildServicePathFamily())
         }
         if !compiler.tokenPaths.isEmpty { compiler.families.append(TokenPathFamily(routes: compiler.tokenPaths)) }
+        for retired in contribution.retiredPaths { compiler.add(retired) }
         return compiler.settled()
     }
 
-    init(options: CatalogOptions, secrets: SecretBook) {
+    init(options: CatalogOptions, secrets: SecretBook, filters: FilterCache = FilterCache()) {
         self.options = options
         self.secrets = secrets
+        self.filters = filters
     }
 
     private func isWatched(_ namespace: String) -> Bool {
@@ -89,13 +102,19 @@ struct RouteCompiler {
         let settled = PathClaims(claims)
         var result = Result(
             routes: settled.owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces,
-            sources: sources, families: families, images: images)
+            sources: sources, families: families, images: images, verdicts: verdicts)
+        for owner in settled.owners where owner.route.identity.kind == .hook {
+            result.verdicts[owner.route.identity] = Self.verdict(of: owner.route)
+        }
         for lost in settled.lost {
             let winner = lost.winner.route.identity
             let host = lost.loser.route.host.map { " on host \($0)" } ?? ""
             let reason =
                 "the path \(WebhookPath.redacted(lost.loser.route.path))\(host) is already claimed by \(winner) at "
                 + "\(lost.winner.place); " + Self.remedy(lost.loser.route.identity.kind)
+            if !lost.loser.route.isRetiredPath {
+                result.verdicts[lost.loser.route.identity] = .waiting(reason: .pathTaken, message: reason)
+            }
             result.unserved.append(
                 UnservedReceiver(identity: lost.loser.route.identity, place: lost.loser.place, reason: reason))
             result.problems.append(
@@ -141,11 +160,7 @@ struct RouteCompiler {
         guard let text else { return nil }
         do throws(FilterError) {
             let hasClaims = route.sender == .genericOIDC
-            let key = (hasClaims ? "claims " : "") + text.value
-            if let known = filters[key] { return try known.get() }
-            let made = Swift.Result { () throws(FilterError) in try Filter(text.value, hasClaims: hasClaims) }
-            filters[key] = made
-            return try made.get()
+            return try filters.filter(text.value, hasClaims: hasClaims)
         } catch {
             let reason = "invalid \(name == "resourceFilter" ? name : "filter") expression"
             let whole = name == "resourceFilter" || name == "filter" ? reason : "\(reason) for \(name)"

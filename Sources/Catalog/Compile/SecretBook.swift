@@ -14,15 +14,28 @@ struct SecretBook {
         let name: String
     }
 
-    private var secrets: [Key: SecretManifest] = [:]
+    /// Why a value cannot be had, for those who tell it in words of their own.
+    enum Trouble {
+        case missing
+        case unreadable(String)
+        case keyMissing
+    }
 
-    init(_ secrets: some Sequence<SecretManifest>) {
+    private var secrets: [Key: SecretManifest] = [:]
+    /// Those that exist but may not be read.
+    private let unreadable: [SecretName: String]
+
+    init(_ secrets: some Sequence<SecretManifest>, unreadable: [SecretName: String] = [:]) {
+        self.unreadable = unreadable
         for secret in secrets { self.secrets[Key(namespace: secret.namespace, name: secret.name)] = secret }
     }
 
     /// The value of one key, which may be empty.
     func value(namespace: String, name: String, key: String) -> Answer {
         let place = "Secret/\(namespace)/\(name)"
+        if let reason = unreadable[SecretName(namespace: namespace, name: name)] {
+            return .unusable("\(place) cannot be read: \(reason)")
+        }
         guard let secret = secrets[Key(namespace: namespace, name: name)] else {
             return .unusable("\(place) does not exist; create it with the key \(quoted(key))")
         }
@@ -31,6 +44,13 @@ struct SecretBook {
             return .unusable("\(place) has no key \(quoted(key))\(near)")
         }
         return .found(value)
+    }
+
+    /// What keeps `value` from being found; nil when nothing does.
+    func trouble(namespace: String, name: String, key: String) -> Trouble? {
+        if let reason = unreadable[SecretName(namespace: namespace, name: name)] { return .unreadable(reason) }
+        guard let secret = secrets[Key(namespace: namespace, name: name)] else { return .missing }
+        return secret.values[key] == nil ? .keyMissing : nil
     }
 
     /// Values that stand in examples and tutorials, or are what people type first.

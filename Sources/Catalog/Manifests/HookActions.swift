@@ -59,6 +59,12 @@ enum HookActions {
     private static func match(_ fields: inout YAMLFields, kinds known: [String]) -> RepositoryMatch? {
         guard fields.boolean("matchRepository") == true else { return nil }
         let kinds = known.count > 1 ? fields.texts("kinds") : nil
+        if let kinds, kinds.isEmpty {
+            fields.findings.error(
+                fields.line(of: "kinds"),
+                "\(fields.place("kinds")) is empty, so nothing could match; leave it out for \(known.joined(separator: ", "))"
+            )
+        }
         for kind in kinds ?? [] where !known.contains(kind.value) {
             fields.findings.error(
                 kind.line, "\(kind.path) must be one of \(known.joined(separator: ", ")), found \(quoted(kind.value))")

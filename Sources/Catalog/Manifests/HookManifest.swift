@@ -45,6 +45,7 @@ struct HookManifest: Sendable {
     let path: String
     let pathLine: Int
     let events: [String]
+    let eventsLine: Int
     let secrets: [SecretReference]
     let secretsLine: Int
     let hmac: HMACScheme?
@@ -64,7 +65,7 @@ struct HookManifest: Sendable {
     private static let pathBytesMax = 1_024
     private static let secretsMax = 16
     private static let eventsMax = 100
-    private static let second: UInt64 = 1_000_000_000
+    static let second: UInt64 = 1_000_000_000
     private static let dedupeWindowSecondsMax = 7 * 86_400
 
     /// nil, with errors noted, when the document is wrong.
@@ -84,10 +85,18 @@ struct HookManifest: Sendable {
             findings.error(event.line, "\(event.path) must be an event's name of 1 to 256 bytes")
         }
         self.events = events.map(\.value)
+        self.eventsLine = spec.line(of: "events")
         let isOpen = sender == .unverified || sender == .genericOIDC
         let references = spec.list("secretRefs", required: !isOpen) ?? []
         self.secrets = references.compactMap { Self.reference($0, findings) }
         self.secretsLine = spec.line(of: "secretRefs")
+        if isOpen, let sender, spec.has("secretRefs") {
+            let remedy =
+                sender == .unverified
+                ? "whoever knows the path may call. Choose type token to demand a secret, or remove it"
+                : "the token is verified with its issuer's keys; remove it"
+            findings.error(secretsLine, "spec.secretRefs has no effect with type \(sender.name): \(remedy)")
+        }
         if spec.has("secretRefs"), references.isEmpty {
             findings.error(secretsLine, "spec.secretRefs is empty: without a secret nothing can be verified")
         } else if references.count > Self.secretsMax {
@@ -96,6 +105,7 @@ struct HookManifest: Sendable {
         self.hmac = Self.hmac(&spec, sender: sender)
         self.configuration = Self.configuration(&spec, sender: sender)
         self.providers = ReceiverManifest.providers(&spec) ?? []
+        Self.refuse("oidcProviders", of: &spec, sender, for: [.genericOIDC])
         if sender == .genericOIDC, providers.isEmpty {
             findings.error(
                 spec.line, "type generic-oidc needs spec.oidcProviders: without an issuer nothing can be verified")
@@ -194,79 +204,6 @@ struct HookManifest: Sendable {
         return name.map { SecretReference(name: $0.value, key: key?.value ?? "token", line: item.line) }
     }
 
-    private static func hmac(_ spec: inout YAMLFields, sender: SenderType?) -> HMACScheme? {
-        guard let place = spec.node("hmac") else { return sender == .hmac ? HMACScheme() : nil }
-        guard var fields = YAMLFields(place.value, path: place.path, findings: spec.findings) else { return nil }
-        var scheme = HMACScheme()
-        if let header = fields.text("header") {
-            if isToken(header.value) {
-                scheme.header = header.value.lowercased()
-            } else {
-                spec.findings.error(header.line, "\(header.path) must be a header field's name, such as X-Signature")
-            }
-        }
-        if let algorithm = choice(fields.text("algorithm"), ["sha256", "sha512"], spec.findings) {
-            scheme.algorithm = HMACScheme.Algorithm(rawValue: algorithm) ?? .sha256
-        }
-        if let encoding = choice(fields.text("encoding"), ["hex", "base64"], spec.findings) {
-            scheme.encoding = HMACScheme.Encoding(rawValue: encoding) ?? .hex
-        }
-        if let prefix = fields.text("prefix") {
-            if prefix.value.utf8.count <= 64, prefix.value.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) {
-                scheme.prefix = prefix.value
-            } else {
-                spec.findings.error(prefix.line, "\(prefix.path) must be at most 64 visible ASCII characters")
-            }
-        }
-        fields.finish()
-        if let sender, sender != .hmac {
-            spec.findings.error(place.line, "spec.hmac is for type hmac only, not for type \(sender.name)")
-        }
-        return scheme
-    }
-
-    /// `credential: {type: header, name: X-Token}` and `tolerance: 5m`: how the sender presents the secret, where its type leaves a choice.
-    private static func configuration(_ spec: inout YAMLFields, sender: SenderType?) -> SenderConfiguration {
-        var configuration = SenderConfiguration()
-        if let tolerance = spec.duration("tolerance", in: second...(86_400 * second)) {
-            configuration.toleranceSeconds = UInt32(tolerance / second)
-        }
-        guard var fields = spec.map("credential") else { return configuration }
-        let name = fields.text("name")
-        let username = fields.text("username")
-        let types = sender.map { SenderTable.credentials(of: $0).map(\.name) } ?? []
-        if let sender, types.isEmpty {
-            spec.findings.error(fields.line, "spec.credential: type \(sender.name) leaves no choice; remove it")
-            _ = fields.text("type")
-            fields.finish()
-            return configuration
-        }
-        let type = choice(fields.text("type", required: true), Array(Set(types)).sorted(), spec.findings)
-        fields.finish()
-        switch type {
-        case "header":
-            if let name, isToken(name.value) {
-                configuration.credential = .header(name.value.lowercased())
-            } else {
-                spec.findings.error(fields.line, "spec.credential.name must be a header field's name, such as X-Token")
-            }
-        case "query":
-            if let name, !name.value.isEmpty {
-                configuration.credential = .query(name.value)
-            } else {
-                spec.findings.error(
-                    fields.line, "spec.credential.name must be the query parameter's name, such as token")
-            }
-        case "basic": configuration.credential = .basic(username: username?.value)
-        case "bearer": configuration.credential = .bearer
-        case "signature": configuration.credential = .signature
-        case "path": configuration.credential = .pathSegment
-        case "id-token": configuration.credential = .idToken
-        default: break
-        }
-        return configuration
-    }
-
     private static func coalesce(_ spec: inout YAMLFields) -> Coalesce? {
         guard var fields = spec.map("coalesce") else { return nil }
         let by = choice(fields.text("by", required: true), ["none", "target", "ref"], spec.findings)
@@ -313,14 +250,5 @@ struct HookManifest: Sendable {
         findings.error(
             text.line, "\(text.path) must be \(known.joined(separator: ", ")), found \(quoted(text.value))")
         return nil
-    }
-
-    /// RFC 9110 section 5.6.2.
-    private static func isToken(_ text: String) -> Bool {
-        let symbols = Array("!#$%&'*+-.^_`|~".utf8)
-        return (1...128).contains(text.utf8.count)
-            && text.utf8.allSatisfy {
-                symbols.contains($0) || (0x30...0x39).contains($0) || (0x61...0x7a).contains($0 | 0x20)
-            }
     }
 }

@@ -17,6 +17,7 @@ public final class ManifestCatalog: Sendable {
     private let state = Mutex(State())
     /// Beside `state`, so that whoever asks does not wait for a load that is under way.
     private let published = Mutex(CatalogSnapshot())
+    private let filters = FilterCache()
 
     /// Where a resource stands: gives the order of everything. An older version that is kept keeps its old line.
     private struct Position: Comparable {
@@ -63,13 +64,16 @@ public final class ManifestCatalog: Sendable {
     @discardableResult
     public func load() -> CatalogSnapshot {
         state.withLock { state in
-            let snapshot = load(&state)
+            let snapshot = CatalogSnapshot.compile([read(&state)], options: options, filters: filters)
             published.withLock { $0 = snapshot }
             return snapshot
         }
     }
 
-    private func load(_ state: inout State) -> CatalogSnapshot {
+    /// Reads what changed, for a catalog that has other sources beside the files.
+    public func read() -> CatalogContribution { state.withLock { read(&$0) } }
+
+    private func read(_ state: inout State) -> CatalogContribution {
         let scan = ManifestScan(directories: options.directories)
         var counts = CatalogCounts()
         var problems: [(position: Position, problem: CatalogProblem)] = []
@@ -142,44 +146,26 @@ public final class ManifestCatalog: Sendable {
 
         state.files = files
         state.held = fresh
-        return compile(fresh, problems, counts)
+        return Self.contribution(fresh, problems, counts)
     }
 
-    private func compile(
+    private static func contribution(
         _ held: [ResourceKey: Held], _ found: [(position: Position, problem: CatalogProblem)], _ counts: CatalogCounts
-    ) -> CatalogSnapshot {
-        let ordered = held.sorted { a, b in
+    ) -> CatalogContribution {
+        var contribution = CatalogContribution()
+        contribution.counts = counts
+        contribution.resources = held.sorted { a, b in
             // A kept version and a new resource can have one line.
             a.value.position < b.value.position || !(b.value.position < a.value.position) && a.key < b.key
         }.map(\.value.resource)
-        var counts = counts
-        for placed in ordered {
-            switch placed.resource {
-            case .receiver: counts.receivers += 1
-            case .hook: counts.hooks += 1
-            case .secret: counts.secrets += 1
-            case .source, .kpack: break
-            case .buildConfig, .s2iBuilder: counts.receivers += 1
-            }
-        }
-        let compiled = RouteCompiler.compile(ordered, options: options)
+        for placed in contribution.resources { contribution.count(placed.resource) }
         // Files in the order in which they were read, then lines; the sort must not depend on a dictionary's order.
-        var rank: [String: Int] = [:]
         let paths = found.map { ($0.position, $0.problem.file) } + held.values.map { ($0.position, $0.resource.file) }
-        for (index, path) in paths.sorted(by: { $0.0 < $1.0 }).enumerated() where rank[path.1] == nil {
-            rank[path.1] = index
+        for (index, path) in paths.sorted(by: { $0.0 < $1.0 }).enumerated() where contribution.rank[path.1] == nil {
+            contribution.rank[path.1] = index
         }
-        let problems = (found.map(\.problem) + compiled.problems).sorted { a, b in
-            (rank[a.file] ?? 0, a.line, a.severity.rawValue, a.message)
-                < (rank[b.file] ?? 0, b.line, b.severity.rawValue, b.message)
-        }
-        var snapshot = CatalogSnapshot(
-            routes: compiled.routes, unserved: compiled.unserved, problems: problems, counts: counts)
-        snapshot.secretPlaces = compiled.secretPlaces
-        snapshot.families = compiled.families
-        snapshot.repositories = RepositoryIndex(compiled.sources)
-        snapshot.images = compiled.images
-        return snapshot
+        contribution.problems = found.map(\.problem)
+        return contribution
     }
 
     private func problem(

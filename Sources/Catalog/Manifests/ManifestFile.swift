@@ -67,6 +67,7 @@ struct ManifestFile: Sendable {
     private(set) var documents = 0
     private(set) var targets = 0
     private(set) var ignored = 0
+    private var isFromServer = false
 
     private static let hookVersion = "grapnel.dev/v1alpha1"
     private static let receiverVersions = [
@@ -104,6 +105,13 @@ struct ManifestFile: Sendable {
     /// A single object.
     init(_ object: YAMLNode) {
         documents = 1
+        read(object, nesting: 0)
+    }
+
+    /// A single object of an API server.
+    init(fromServer object: YAMLNode) {
+        documents = 1
+        isFromServer = true
         read(object, nesting: 0)
     }
 
@@ -216,7 +224,7 @@ struct ManifestFile: Sendable {
         _ node: YAMLNode, _ kind: ResourceKey.Kind,
         _ read: (inout YAMLFields, ObjectMetadata) -> ManifestResource?
     ) {
-        let findings = YAMLFindings()
+        let findings = YAMLFindings(allowsUnknownFields: isFromServer)
         var key: ResourceKey?
         defer {
             for (severity, list) in [

@@ -15,7 +15,10 @@ package final class YAMLFindings {
     /// Things to say only when somebody asks (log level debug).
     package private(set) var notes: [YAMLFinding] = []
 
-    package init() {}
+    /// Fields that nobody asked for are no error: the object was checked by an API server, whose schema may be newer than this one.
+    package let allowsUnknownFields: Bool
+
+    package init(allowsUnknownFields: Bool = false) { self.allowsUnknownFields = allowsUnknownFields }
 
     package func error(_ line: Int, _ message: String) { errors.append(YAMLFinding(line: line, message: message)) }
     package func warning(_ line: Int, _ message: String) { warnings.append(YAMLFinding(line: line, message: message)) }
@@ -161,6 +164,7 @@ package struct YAMLFields {
 
     /// Reports each field that was not asked for, with the nearest that was.
     package func finish() {
+        if findings.allowsUnknownFields { return }
         for name in order where !known.contains(name) {
             findings.error(
                 line(of: name),

@@ -22,6 +22,28 @@ public enum SenderTable {
     /// How a Hook of that type may be proven, the default first; empty for the types that are proven on the loop.
     public static func credentials(of type: SenderType) -> [SenderCredential] { sender(type)?.credentials ?? [] }
 
+    /// What the deliveries of a Hook of that type tell about the event's name.
+    public static func eventNaming(of type: SenderType) -> EventNaming {
+        switch type {
+        case .github, .gitlab: .each
+        default: sender(type)?.eventNaming ?? .never
+        }
+    }
+
+    /// Whether deliveries of that type have an id that the sender repeats; without one nothing is ever a duplicate.
+    public static func hasDeliveryID(_ type: SenderType) -> Bool {
+        switch type {
+        case .github, .gitlab: true
+        default: sender(type)?.hasDeliveryID ?? false
+        }
+    }
+
+    /// Why a secret can prove nothing for that type, with the remedy; nil: it can. Never shows it.
+    public static func problem(_ type: SenderType, secret: SecretBytes) -> String? {
+        guard type == .standardWebhooks, StandardWebhooksKey(secret) == nil else { return nil }
+        return StandardWebhooksKey.remedy(for: secret)
+    }
+
     /// Why a Hook of that type cannot be served as configured; nil: it can. A Hook is never open but by its type's name.
     public static func problem(
         _ type: SenderType, _ configuration: SenderConfiguration, secretCount: Int

@@ -7,7 +7,7 @@
 public struct SenderRules: TokenRules {
     let sender: any Sender.Type
     let isFlux: Bool
-    let secrets: [SecretBytes]
+    private(set) var secrets: [SecretBytes]
     let events: [String]
     let configuration: SenderConfiguration
     let actions: [Action]
@@ -29,6 +29,13 @@ public struct SenderRules: TokenRules {
         self.events = events
         self.configuration = configuration
         self.actions = actions
+    }
+
+    /// The same rules with other secrets.
+    public func proven(by secrets: [SecretBytes]) -> SenderRules {
+        var rules = self
+        rules.secrets = secrets.filter { !$0.isEmpty }
+        return rules
     }
 
     public func rule(on request: InboundRequest, now: UInt64) -> Ruling {

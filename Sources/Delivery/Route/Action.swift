@@ -26,7 +26,8 @@ public enum Action: Sendable, Equatable {
     case reconcile(TargetReference)
     /// POST a BuildRequest (JSON, complete) to the instantiate sub-resource of a BuildConfig.
     case openshiftBuild(TargetReference, buildRequest: [UInt8])
-    /// POST the delivery as it came to the API server's own webhook of a BuildConfig; the trigger's secret is looked up then.
+    /// POST the delivery as it came to the API server's own webhook of a BuildConfig; the trigger's secret is looked up then. `type` is
+    /// the webhook's, and behind `#` the number of the trigger that accepted the delivery where it is not the first.
     case openshiftRelay(TargetReference, type: String)
     /// Create an S2iRun (JSON, complete); the target is its S2iBuilder.
     case s2iRun(TargetReference, run: [UInt8])

@@ -53,14 +53,24 @@ public struct RepositoryIndex: Sendable {
     }
 
     private let objects: [SourceObject]
+    private let artifactory: ArtifactoryMap
     private var indexes: [Key: [Int32]] = [:]
+    /// Images by repository alone, for senders that do not tell the host; none of Docker Hub.
+    private var imagesByPath: [String: [(host: String, index: Int32)]] = [:]
 
-    public init(_ objects: [SourceObject] = []) {
+    /// `artifactory`: the prefixes under which the objects name Artifactory's images; none given: they are guessed.
+    public init(_ objects: [SourceObject] = [], artifactory: [ArtifactoryRepository] = []) {
         self.objects = objects
+        self.artifactory = ArtifactoryMap(artifactory, aliases: HostAliases())
         indexes.reserveCapacity(objects.count)
         for (index, object) in objects.enumerated() {
             guard let key = Self.key(object.url, isImage: object.isImage) else { continue }
             indexes[key, default: []].append(Int32(index))
+            if case .image(let name) = key, let reference = ImageReference(name),
+                reference.host != RegistryHost.dockerHub
+            {
+                imagesByPath[reference.repository, default: []].append((reference.host, Int32(index)))
+            }
         }
     }
 
@@ -82,21 +92,18 @@ public struct RepositoryIndex: Sendable {
 
     /// The objects of these kinds, in these namespaces (empty: all), that follow what the event pushed.
     public func match(_ event: Event, kinds: [String], namespaces: [String]) -> Match {
-        var keys = event.repositoryURLs.compactMap { url in
-            RepositoryName(url: url).map { (key: Key.git($0), ref: event.ref) }
+        var candidates = event.repositoryURLs.compactMap { url in
+            RepositoryName(url: url).map { (indexes: indexes[.git($0)] ?? [], ref: event.ref) }
         }
-        let images =
-            event.images.isEmpty
-            ? [ImageEvent(image: event.image, tag: event.tag, digest: event.digest)] : event.images
-        for image in images {
-            guard let name = image.image, let reference = ImageReference(name) else { continue }
-            keys.append((.image(reference.name), image.tag.map { "refs/tags/" + $0 }))
+        for image in event.namedImages {
+            let ref = image.tag.map { "refs/tags/" + $0 }
+            for place in image.places(artifactory) { candidates.append((indexes(of: place), ref)) }
         }
         var found: [TargetReference] = []
         var seen: Set<Int32> = []
         var isKnown = false
-        for (key, ref) in keys {
-            for index in indexes[key] ?? [] where !seen.contains(index) {
+        for (indexes, ref) in candidates {
+            for index in indexes where !seen.contains(index) {
                 let object = objects[Int(index)]
                 guard kinds.contains(object.target.kind),
                     namespaces.isEmpty || namespaces.contains(object.target.namespace)
@@ -109,5 +116,14 @@ public struct RepositoryIndex: Sendable {
             }
         }
         return found.isEmpty ? (isKnown ? .otherRef : .unknown) : .targets(found)
+    }
+
+    private func indexes(of place: ImageChange.Repository) -> [Int32] {
+        switch place {
+        case .named(let name): indexes[.image(name)] ?? []
+        case .anywhere(let path): (imagesByPath[path] ?? []).map(\.index)
+        case .labelled(let label, let path):
+            (imagesByPath[path] ?? []).filter { RegistryHost.firstLabel($0.host) == label }.map(\.index)
+        }
     }
 }

@@ -170,6 +170,13 @@ public struct RouteDefinition: Sendable {
     public var bodyBytesMax: Int?
     /// nil: the sender's own window (DESIGN section 6); 0 turns deduplication off.
     public var dedupeWindowSeconds: UInt32?
+    /// A path that a rotation left behind: the same receiver, found by another path and proven by another secret.
+    public var isRetiredPath = false
+    /// Written by whoever may write to the cluster, not by the operator of this server: its http actions are held to
+    /// `OutboundAllowList`.
+    public var isOfTenant = false
+    /// It acts on objects of its own namespace only; which kinds have none, the API server tells.
+    public var isConfined = false
     /// Where the resource is written: `file:line`, for messages.
     public var source: String
 

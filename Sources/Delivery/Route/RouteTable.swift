@@ -57,6 +57,8 @@ public final class RouteTable: @unchecked Sendable {
     public var routes: ArraySlice<RouteDefinition> { definitions.dropLast(families.count) }
     /// Counts snapshots of this process; for logs and metrics.
     public let generation: UInt64
+    /// Whether all sources of routes were read: until then a path that is not found may be one that is not known yet (503, not 404).
+    public let isComplete: Bool
     let secretTable: SecretTable
     private let hot: UnsafeMutablePointer<Hot>
     private let events: UnsafeMutablePointer<Text>
@@ -70,8 +72,10 @@ public final class RouteTable: @unchecked Sendable {
     /// Compiles. `routes` claim each (host, path) once: the catalog has settled that; of two, the first stays. The fallbacks of
     /// `families` follow behind them.
     public init(
-        _ routes: [RouteDefinition], families: [any PathFamily] = [], bodyBytesMax: Int, generation: UInt64 = 0
+        _ routes: [RouteDefinition], families: [any PathFamily] = [], bodyBytesMax: Int, generation: UInt64 = 0,
+        isComplete: Bool = true
     ) {
+        self.isComplete = isComplete
         let definitions = routes + families.map(\.fallback)
         self.definitions = definitions
         self.families = families.enumerated().map { ($0.element, routes.count + $0.offset) }
@@ -113,7 +117,7 @@ public final class RouteTable: @unchecked Sendable {
             for event in route.events { eventTexts.append(text(event.lowercased())) }
             secretStart += route.secrets.count
             // A fallback may bear the name of a route that it stands in for.
-            if number < routes.count { index[route.identity] = number }
+            if number < routes.count, !route.isRetiredPath { index[route.identity] = number }
         }
         self.index = index
         unsafe bytes = .allocate(capacity: max(1, pool.count))
@@ -188,9 +192,11 @@ public final class RouteTable: @unchecked Sendable {
         for (family, fallback) in families where family.prefixes.contains(where: { text.hasPrefix($0) }) {
             var parameters: String?
             if query.count > 0 { parameters = unsafe String(decoding: query, as: UTF8.self) }
-            guard var canonical = family.routePath(of: text, query: parameters) else { return fallback }
+            guard var canonical = family.routePath(of: text, query: parameters) else {
+                return isComplete ? fallback : -1
+            }
             let route = canonical.withUTF8 { unsafe findExact(path: UnsafeRawBufferPointer($0), host: host) }
-            return route >= 0 ? route : fallback
+            return route >= 0 ? route : isComplete ? fallback : -1
         }
         return -1
     }

@@ -10,8 +10,8 @@ public struct Selection: Sendable, Equatable {
         /// All objects of these kinds in these namespaces (none given: in all) whose source is the event's repository and whose
         /// ref is the event's.
         case ofRepository(cluster: String, kinds: [String], namespaces: [String])
-        /// All kpack objects that read the event's image.
-        case ofImage(cluster: String)
+        /// All kpack objects in these namespaces (none given: in all, and those of the cluster) that read the event's image.
+        case ofImage(cluster: String, namespaces: [String] = [])
     }
 
     /// What is done with each target.

@@ -28,13 +28,13 @@ enum ACR: Sender {
         let repository = target?["repository"]?.plainText
         let event = Event(kind: body["action"]?.plainText, repository: repository)
         guard let repository else { return SenderEvent(event) }
-        let host = body.at("request", "host")?.plainText
+        let host = body.at("request", "host")?.plainText.flatMap { $0.isEmpty ? nil : $0 }
         return SenderEvent(
             event,
             images: [
                 ImageEvent(
                     image: host.map { $0 + "/" + repository } ?? repository, tag: target?["tag"]?.plainText,
-                    digest: target?["digest"]?.plainText)
+                    digest: target?["digest"]?.plainText, registry: host == nil ? .unknown() : .named)
             ])
     }
 }

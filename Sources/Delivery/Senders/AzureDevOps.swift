@@ -7,6 +7,7 @@ enum AzureDevOps: Sender {
     static let credentials: [SenderCredential] = [
         .basic(username: nil), .header("authorization"), .query("token"), .pathSegment,
     ]
+    static let hasDeliveryID = true
 
     static func read(_ request: InboundRequest, _ keys: SenderKeys) -> SenderReading? {
         guard let body = JSONValue(request.body), case .object = body else { return nil }

@@ -3,6 +3,7 @@
 enum BasicSender: Sender {
     static let type = SenderType.basic
     static let credentials: [SenderCredential] = [.basic(username: nil)]
+    static let eventNaming = EventNaming.never
 
     static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent { SenderTable.anyGitHost(request) }
 }

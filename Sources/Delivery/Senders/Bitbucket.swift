@@ -6,6 +6,7 @@
 enum Bitbucket: Sender {
     static let type = SenderType.bitbucket
     static let credentials: [SenderCredential] = [.signature]
+    static let hasDeliveryID = true
     static let filtersEventsForFlux = true
 
     static func prove(_ request: InboundRequest, _ keys: SenderKeys) -> SenderProof {

@@ -10,6 +10,7 @@ enum CDEvents: Sender {
     static let credentials: [SenderCredential] = [
         .query("token"), .bearer, .basic(username: nil), .header("authorization"), .pathSegment,
     ]
+    static let hasDeliveryID = true
     static let filtersEventsForFlux = true
 
     static func prove(_ request: InboundRequest, _ keys: SenderKeys) -> SenderProof {
@@ -30,7 +31,11 @@ enum CDEvents: Sender {
         // Upstream knows no structured mode, so its envelope's type is ours to take; a Hook falls back to the event's own.
         if name.isEmpty, isEnvelope(body) { name = body["type"]?.plainText ?? "" }
         if name.isEmpty, !keys.isFlux { name = event.at("context", "type")?.plainText ?? "" }
-        return SenderReading(eventNames: [name])
+        // CloudEvents' own id where there is one: repeats of one event bear the same.
+        let id = request.field("ce-id") ?? (isEnvelope(body) ? body["id"]?.plainText : nil)
+        return SenderReading(
+            eventNames: [name],
+            deliveryID: (id ?? event.at("context", "id")?.plainText).flatMap(SenderTable.deliveryID))
     }
 
     static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent {
@@ -61,9 +66,10 @@ enum CDEvents: Sender {
             }
         }
         let digest = nameAndDigest.count == 2 ? QueryParameters.decoded(nameAndDigest[1].utf8, plusIsSpace: false) : nil
+        let place = value("repository_url")
         return ImageEvent(
-            image: value("repository_url") ?? nameAndDigest.first.map(String.init), tag: value("tag"),
-            digest: digest.map { String(decoding: $0, as: UTF8.self) })
+            image: place ?? nameAndDigest.first.map(String.init), tag: value("tag"),
+            digest: digest.map { String(decoding: $0, as: UTF8.self) }, registry: place == nil ? .unknown() : .named)
     }
 
     private static func isEnvelope(_ body: JSONValue) -> Bool {

@@ -6,6 +6,7 @@
 enum DockerHub: Sender {
     static let type = SenderType.dockerHub
     static let credentials: [SenderCredential] = [.query("token"), .pathSegment]
+    static let eventNaming = EventNaming.always("push")
 
     private static let shape = MemberShape.object([
         ("push_data", .object([("tag", .text)])), ("repository", .object([("repo_url", .text)])),

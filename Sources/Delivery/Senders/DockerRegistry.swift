@@ -8,6 +8,7 @@ enum DockerRegistry: Sender {
     static let credentials: [SenderCredential] = [
         .bearer, .basic(username: nil), .header("authorization"), .query("token"), .pathSegment,
     ]
+    static let hasDeliveryID = true
 
     /// An envelope holds what gathered while one was under way.
     static let eventsMax = 10_000
@@ -46,10 +47,10 @@ enum DockerRegistry: Sender {
             ? pushed(request)
             : meant.compactMap { event -> ImageEvent? in
                 guard let repository = event.at("target", "repository")?.plainText else { return nil }
-                let host = event.at("request", "host")?.plainText
+                let host = event.at("request", "host")?.plainText.flatMap { $0.isEmpty ? nil : $0 }
                 return ImageEvent(
                     image: host.map { $0 + "/" + repository } ?? repository, tag: event.at("target", "tag")?.plainText,
-                    digest: event.at("target", "digest")?.plainText)
+                    digest: event.at("target", "digest")?.plainText, registry: host == nil ? .unknown() : .named)
             }
         return SenderEvent(
             Event(

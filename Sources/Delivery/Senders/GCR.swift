@@ -8,6 +8,7 @@
 enum GCR: Sender {
     static let type = SenderType.gcr
     static let credentials: [SenderCredential] = [.idToken]
+    static let hasDeliveryID = true
 
     static let issuers = ["accounts.google.com", "https://accounts.google.com"]
     static let googleKeysURL = "https://www.googleapis.com/oauth2/v3/certs"
@@ -57,7 +58,10 @@ enum GCR: Sender {
 
     static func read(_ request: InboundRequest, _ keys: SenderKeys) -> SenderReading? {
         guard let envelope = request.json(isFlux: keys.isFlux), let notice = notice(in: envelope) else { return nil }
-        return SenderReading(eventNames: [notice["action"]?.plainText ?? ""])
+        // Pub/Sub repeats a message under its id until it is acknowledged.
+        let id = envelope.member(ignoringCase: "message")?.member(ignoringCase: "messageId")?.plainText
+        return SenderReading(
+            eventNames: [notice["action"]?.plainText ?? ""], deliveryID: id.flatMap(SenderTable.deliveryID))
     }
 
     static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent {

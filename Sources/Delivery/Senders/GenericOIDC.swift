@@ -6,6 +6,7 @@
 enum GenericOIDC: Sender {
     static let type = SenderType.genericOIDC
     static let credentials: [SenderCredential] = [.idToken]
+    static let eventNaming = EventNaming.never
 
     static func prove(_ request: InboundRequest, _ keys: SenderKeys) -> SenderProof {
         guard !keys.configuration.providers.isEmpty else { return .refused(.secretUnusable) }

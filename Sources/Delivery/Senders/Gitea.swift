@@ -6,6 +6,7 @@
 enum Gitea: Sender {
     static let type = SenderType.gitea
     static let credentials: [SenderCredential] = [.signature]
+    static let hasDeliveryID = true
 
     private static let bareFields = ["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature"]
     private static let eventFields = ["x-gitea-event", "x-forgejo-event", "x-github-event", "x-gogs-event"]

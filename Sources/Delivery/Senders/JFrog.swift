@@ -2,7 +2,7 @@
 // payload signing" is on.
 //
 // Source: jfrog.com/help "Webhooks", "Docker webhook payload". The image comes from `path` without its last two parts: `image_name`
-// can lack folders.
+// can lack folders. `jpd_origin` is the platform's address, where it is configured; the repository's key stands before the image.
 
 enum JFrog: Sender {
     static let type = SenderType.jfrog
@@ -33,7 +33,18 @@ enum JFrog: Sender {
         guard let name else { return SenderEvent(event) }
         let digest = data?["sha256"]?.plainText.map { "sha256:" + $0 }
         let tag = data?["tag"]?.plainText ?? (parts.count > 2 ? String(parts[parts.count - 2]) : nil)
-        return SenderEvent(event, images: [ImageEvent(image: name, tag: tag, digest: digest)])
+        var image = ImageEvent(image: name, tag: tag, digest: digest, registry: .unknown())
+        if let key = event.repository {
+            image.registry = .artifactory(repositoryKey: key, image: name)
+            if let host = host(of: body["jpd_origin"]?.plainText) { image.image = "\(host)/\(key)/\(name)" }
+        }
+        return SenderEvent(event, images: [image])
+    }
+
+    /// `art.example.com:8082` of `https://art.example.com:8082/artifactory`.
+    private static func host(of origin: String?) -> String? {
+        guard let origin, let scheme = origin.firstRange(of: "://") else { return nil }
+        return RegistryHost.normalised(String(origin[scheme.upperBound...].prefix { $0 != "/" }))
     }
 
     /// `docker.pushed`.

@@ -32,6 +32,14 @@ enum Nexus: Sender {
         guard let component = body["component"], component["format"]?.text == "docker",
             let name = component["name"]?.plainText
         else { return SenderEvent(event) }
-        return SenderEvent(event, images: [ImageEvent(image: name, tag: component["version"]?.plainText)])
+        // Nexus does not name its host. By its own port or subdomain the image is the component's name; by path the repository's
+        // name stands before it.
+        let others = event.repository.map { [$0 + "/" + name] } ?? []
+        return SenderEvent(
+            event,
+            images: [
+                ImageEvent(
+                    image: name, tag: component["version"]?.plainText, registry: .unknown(otherNames: others))
+            ])
     }
 }

@@ -5,6 +5,7 @@
 enum Quay: Sender {
     static let type = SenderType.quay
     static let credentials: [SenderCredential] = [.query("token"), .pathSegment, .basic(username: nil)]
+    static let eventNaming = EventNaming.always("push")
 
     private static let shape = MemberShape.object([("docker_url", .text), ("updated_tags", .texts)])
 

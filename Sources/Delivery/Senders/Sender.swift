@@ -13,6 +13,12 @@ protocol Sender: Sendable {
     /// Whether a Flux Receiver of this type looks at `spec.events`; the others ignore them.
     static var filtersEventsForFlux: Bool { get }
 
+    /// What a Hook's deliveries tell about the event's name.
+    static var eventNaming: EventNaming { get }
+
+    /// Whether deliveries have an id that the sender repeats.
+    static var hasDeliveryID: Bool { get }
+
     /// Whether a delivery of that name is one that `entry` of `spec.events` lists.
     static func isListed(_ eventName: String, as entry: String, isFlux: Bool) -> Bool
 
@@ -34,6 +40,8 @@ protocol Sender: Sendable {
 
 extension Sender {
     static var filtersEventsForFlux: Bool { false }
+    static var eventNaming: EventNaming { .each }
+    static var hasDeliveryID: Bool { false }
 
     static func isListed(_ eventName: String, as entry: String, isFlux: Bool) -> Bool {
         eventName.lowercased() == entry.lowercased()
@@ -50,6 +58,16 @@ extension Sender {
     static func judge(claims: JSONValue, _ keys: SenderKeys) -> Result<Void, ClaimsFailure> {
         .failure(ClaimsFailure("this sender bears no ID token"))
     }
+}
+
+/// What the deliveries of a type tell about the event's name.
+public enum EventNaming: Sendable, Equatable {
+    /// Each delivery names its event.
+    case each
+    /// There is one event, of this name.
+    case always(String)
+    /// Deliveries name no event.
+    case never
 }
 
 /// What a request is measured with.
@@ -119,15 +137,21 @@ public struct ImageEvent: Sendable, Equatable {
     public var tag: String?
     /// `sha256:` and 64 hexadecimal digits.
     public var digest: String?
+    /// Where the image lies, where `image` alone does not say it.
+    public var registry: ImageRegistry
 
-    public init(image: String? = nil, tag: String? = nil, digest: String? = nil) {
+    public init(
+        image: String? = nil, tag: String? = nil, digest: String? = nil, registry: ImageRegistry = .named
+    ) {
         self.image = image
         self.tag = tag
         self.digest = digest
+        self.registry = registry
     }
 
     /// Takes `host/repository:tag` or `host/repository@digest` apart. A port's colon stands before the last slash.
     init(reference: String) {
+        registry = .named
         var name = Substring(reference)
         if let at = name.firstIndex(of: "@") {
             digest = String(name[name.index(after: at)...])
@@ -140,6 +164,17 @@ public struct ImageEvent: Sendable, Equatable {
         }
         image = name.isEmpty ? nil : String(name)
     }
+}
+
+/// What is known of the registry that holds an image. A repository without a host is never one of Docker Hub.
+public enum ImageRegistry: Sendable, Equatable {
+    /// `image` is a whole name, host included, as one pulls it.
+    case named
+    /// The sender does not say its host: `image` is the repository alone, or one of these is.
+    case unknown(otherNames: [String] = [])
+    /// Artifactory: the place within the repository of that key. The names under which it is pulled are the operator's choice
+    /// (`buildService.artifactory.repositories`), else guessed.
+    case artifactory(repositoryKey: String, image: String)
 }
 
 /// Why the claims of a genuine ID token are refused. For the log; may name claims, never the token.

@@ -7,6 +7,7 @@
 enum StandardWebhooks: Sender {
     static let type = SenderType.standardWebhooks
     static let credentials: [SenderCredential] = [.signature]
+    static let hasDeliveryID = true
 
     /// Items that are looked at: senders have one or two, an attacker would have thousands.
     static let signaturesMax = 8
@@ -66,18 +67,11 @@ enum StandardWebhooks: Sender {
         var publicKeys: [[UInt8]] = []
         var isEmpty: Bool { symmetric.isEmpty && publicKeys.isEmpty }
 
-        /// `whsec_` and base64 of 24 to 64 bytes, also without the prefix; `whpk_` and base64 of 32 bytes. Blanks and line breaks at
-        /// the end of a stored secret do not count. Anything else, a private key `whsk_` too, is no key.
         mutating func add(_ secret: SecretBytes) {
-            var text = secret.bytes[...]
-            while let last = text.last, last == 0x20 || (0x09...0x0d).contains(last) { text = text.dropLast() }
-            if text.starts(with: "whpk_".utf8) {
-                guard let key = SenderBase64.standard(text.dropFirst(5)), key.count == 32 else { return }
-                publicKeys.append(key)
-            } else {
-                let encoded = text.starts(with: "whsec_".utf8) ? text.dropFirst(6) : text
-                guard let key = SenderBase64.standard(encoded), (24...64).contains(key.count) else { return }
-                symmetric.append(SecretBytes(key))
+            switch StandardWebhooksKey(secret) {
+            case .symmetric(let key): symmetric.append(key)
+            case .publicKey(let key): publicKeys.append(key)
+            case nil: break
             }
         }
 

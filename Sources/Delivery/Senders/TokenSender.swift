@@ -5,6 +5,7 @@ enum TokenSender: Sender {
     static let credentials: [SenderCredential] = [
         .bearer, .header("x-webhook-token"), .query("token"), .pathSegment,
     ]
+    static let eventNaming = EventNaming.never
 
     static func decode(_ request: InboundRequest, eventName: String) -> SenderEvent { SenderTable.anyGitHost(request) }
 }

@@ -3,6 +3,7 @@
 enum UnverifiedSender: Sender {
     static let type = SenderType.unverified
     static let credentials: [SenderCredential] = [.nothing]
+    static let eventNaming = EventNaming.never
 
     static func prove(_ request: InboundRequest, _ keys: SenderKeys) -> SenderProof {
         // A Flux Receiver has no such type.

@@ -54,6 +54,11 @@ enum RouteReport {
         let summary =
             "\(snapshot.routes.count) routes, \(snapshot.routes.count { $0.readiness == .ready }) ready; "
             + "\(counts.files) files with \(counts.receivers) Receivers, \(counts.hooks) Hooks, "
+            + [
+                (counts.buildConfigs, "BuildConfigs"), (counts.s2iBuilders, "S2iBuilders"),
+                (counts.kpack, "kpack objects"),
+            ]
+            .filter { $0.0 > 0 }.map { "\($0.0) \($0.1), " }.joined()
             + "\(counts.secrets) Secrets, \(counts.targets) Flux objects, \(counts.ignored) others"
         return Terminal.table(rows) + "\n" + summary
     }
@@ -76,6 +81,8 @@ enum RouteReport {
             counts: [
                 "files": snapshot.counts.files, "documents": snapshot.counts.documents,
                 "receivers": snapshot.counts.receivers, "hooks": snapshot.counts.hooks,
+                "buildConfigs": snapshot.counts.buildConfigs, "s2iBuilders": snapshot.counts.s2iBuilders,
+                "kpackObjects": snapshot.counts.kpack,
                 "secrets": snapshot.counts.secrets, "targets": snapshot.counts.targets,
                 "ignored": snapshot.counts.ignored,
             ])

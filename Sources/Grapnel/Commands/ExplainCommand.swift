@@ -112,14 +112,7 @@ struct ExplainCommand: ParsableCommand {
     }
 
     private static func client(_ settings: ServerSettings) throws -> KubernetesClient? {
-        guard settings.kubernetes == .kubeconfig else { return nil }
-        do {
-            return try KubernetesClient(
-                try Kubeconfig.load(path: settings.kubeconfig ?? ""), settings: .init(version: Version.number),
-                logger: Logger(label: "explain") { _ in SwiftLogNoOpLogHandler() })
-        } catch {
-            throw CommandFailure(.environment, "\(error)")
-        }
+        try ClusterAccess.client(settings, Logger(label: "explain") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// Verifies ID tokens as the server does, and keeps what it would log.

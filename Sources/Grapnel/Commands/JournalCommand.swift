@@ -1,6 +1,6 @@
-// JournalCommand: `grapnel journal inspect|verify`: a look into the journal of a stopped server, damaged or not.
+// JournalCommand: `grapnel journal inspect|verify|replay`: what can be done with the journal of a stopped server, damaged or not.
 //
-// Both read only and take no lock, so they also run beside a server; then the last records may still be on their way.
+// The first two read only and take no lock, so they also run beside a server; then the last records may still be on their way.
 
 import ArgumentParser
 import CCrypto
@@ -9,8 +9,10 @@ import Journal
 
 struct JournalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "journal", abstract: "Look into a stopped server's journal.",
-        subcommands: [Inspect.self, Verify.self])
+        commandName: "journal", abstract: "Look into a stopped server's journal, or take over what it owes.",
+        subcommands: [Inspect.self, Verify.self, Replay.self])
+
+    static func receiverKind(_ code: UInt8) -> String { ReceiverKind(rawValue: code)?.name ?? "kind-\(code)" }
 
     struct Directory: ParsableArguments {
         @Option(help: ArgumentHelp("Directory of the journal.", valueName: "dir"))
@@ -48,7 +50,7 @@ struct JournalCommand: ParsableCommand {
 
         func run() throws {
             let names = InspectionNames(
-                receiverKind: { ReceiverKind(rawValue: $0)?.name ?? "kind-\($0)" },
+                receiverKind: { JournalCommand.receiverKind($0) },
                 senderType: { SenderType(rawValue: $0)?.name ?? "sender-\($0)" },
                 ignoredReason: { IgnoredReason(rawValue: $0)?.name ?? "reason-\($0)" },
                 actionKind: { Self.actionWords[$0] ?? "action-\($0)" })

@@ -76,8 +76,15 @@ struct SendCommand: ParsableCommand {
         let route = try namedRoute()
         let target = try target(route)
         let sender = type?.sender ?? route?.route.sender ?? .github
+        let secret = try secretBytes(sender, route?.route)
+        guard Self.canSign(secret, sender) else {
+            throw CommandFailure(
+                .wrongInput,
+                "the secret cannot sign: type \(sender.name) signs with whsec_ and the base64 of 24 to 64 bytes; a public key "
+                    + "(whpk_) only verifies")
+        }
         var delivery = SignedDelivery(
-            sender: sender, body: try body(sender), secret: try secretBytes(sender, route?.route), event: event,
+            sender: sender, body: try body(sender), secret: secret, event: event,
             deliveryID: deliveryId ?? UUID().uuidString.lowercased(), scheme: try scheme(route?.route))
         for field in header { try Self.add(field, to: &delivery) }
         let bytes = try Self.request(delivery, target)
@@ -156,12 +163,21 @@ struct SendCommand: ParsableCommand {
             }
             return SecretBytes(Array(value.utf8))
         }
-        if let secret = route?.secrets.first { return secret }
+        if let secret = route?.secrets.first(where: { Self.canSign($0, sender) }) ?? route?.secrets.first {
+            return secret
+        }
         if sender == .generic { return SecretBytes([]) }
         if let route {
             throw CommandFailure(.wrongInput, "\(route.identity) has no usable secret: \(route.readiness.summary)")
         }
         throw CommandFailure(.usage, "no secret; add --secret-file FILE, --secret-env NAME or --secret TEXT")
+    }
+
+    /// Whether deliveries of that type can be signed with it: a public key only verifies.
+    private static func canSign(_ secret: SecretBytes, _ sender: SenderType) -> Bool {
+        guard sender == .standardWebhooks else { return true }
+        if case .symmetric = StandardWebhooksKey(secret) { return true }
+        return false
     }
 
     private func scheme(_ route: RouteDefinition?) throws -> HMACScheme {

@@ -95,13 +95,10 @@ struct SignedDelivery {
         fields.append(Field(name: name, value: value, isSecret: isSecret))
     }
 
-    /// The key behind `whsec_` and base64 (Standard Webhooks 1.0.0); anything else is the key itself.
+    /// The key as verification derives it; anything else is the key itself, which nobody will accept.
     private static func standardKey(_ secret: SecretBytes) -> [UInt8] {
-        let text = String(decoding: secret.bytes, as: UTF8.self)
-        guard text.hasPrefix("whsec_"), let key = Base64.decode(String(text.dropFirst(6))) else {
-            return secret.bytes
-        }
-        return key
+        guard case .symmetric(let key) = StandardWebhooksKey(secret) else { return secret.bytes }
+        return key.bytes
     }
 
     // - digests

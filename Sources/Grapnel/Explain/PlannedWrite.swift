@@ -51,7 +51,7 @@ enum PlannedWrite {
         case .openshiftRelay(let target, let type):
             write.verb = "POST"
             write.path =
-                "/apis/build.openshift.io/v1/namespaces/\(target.namespace)/buildconfigs/\(target.name)/webhooks/***/\(type)"
+                "/apis/build.openshift.io/v1/namespaces/\(target.namespace)/buildconfigs/\(target.name)/webhooks/***/\(type.prefix { $0 != "#" })"
             write.notes.append("the delivery goes on as it came; the trigger's secret is looked up then")
         case .dockerHubCallback(_, let request):
             write.verb = "POST"

@@ -2,7 +2,9 @@
 
 internal import Ring
 internal import Synchronization
+internal import Cluster
 internal import Delivery
+internal import EventLoop
 internal import Foundation
 internal import HTTP
 internal import Journal
@@ -17,7 +19,10 @@ struct MetricsPage: Sendable {
     var hints: HintChannel
     var lanes: [JournalLane]
     var budget: MemoryBudget
+    /// Nil without TLS listeners.
+    var tls: TLSKeeper?
     var routes: CurrentRoutes
+    var member: ClusterMember?
     var startedUnixSeconds: Double
     var version: String
 
@@ -27,10 +32,12 @@ struct MetricsPage: Sendable {
         var text = PrometheusText()
         server(&text)
         connections(&text)
+        tls(&text)
         requests(&text)
         journal(&text)
         rings(&text)
         triggers(&text)
+        cluster(&text)
         return text.text
     }
 
@@ -77,6 +84,20 @@ struct MetricsPage: Sendable {
         text.single(
             "grapnel_body_refused_total", .counter, "Requests refused because no memory was free.",
             sum { $0.memoryRefusals.value })
+    }
+
+    private func tls(_ text: inout PrometheusText) {
+        guard let tls else { return }
+        text.begin("grapnel_tls_handshakes_total", .counter, "TLS handshakes by result.")
+        for result in TLSHandshakeResult.allCases {
+            text.sample([("result", result.name)], tls.counts.reduce(0) { $0 + $1[result] })
+        }
+        text.single(
+            "grapnel_tls_certificate_expiry_seconds", .gauge, "When the certificate in use expires, Unix time.",
+            Double(tls.source.context.notAfter))
+        text.begin("grapnel_tls_reloads_total", .counter, "Changed certificate files, by whether they could be used.")
+        text.sample([("result", "ok")], tls.reloads.value)
+        text.sample([("result", "failed")], tls.failures.value)
     }
 
     private func requests(_ text: inout PrometheusText) {

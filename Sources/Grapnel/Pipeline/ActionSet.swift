@@ -1,6 +1,7 @@
 // ActionSet: the runners of all actions, made from the settings.
 
 internal import CCrypto
+internal import Catalog
 internal import Delivery
 internal import Foundation
 internal import Kubernetes
@@ -18,21 +19,14 @@ struct ActionSet: Sendable {
     private let http: HTTPAction
     private let outboundClient: OutboundClient
 
-    init(_ settings: ServerSettings, _ routes: CurrentRoutes, _ logger: Logger) throws(CommandFailure) {
-        var client: KubernetesClient?
-        if settings.kubernetes == .kubeconfig {
-            do {
-                let kubeconfig = try Kubeconfig.load(path: settings.kubeconfig ?? "")
-                client = try KubernetesClient(kubeconfig, settings: .init(version: Version.number), logger: logger)
-            } catch {
-                throw .input("\(error)")
-            }
-        }
+    init(
+        _ settings: ServerSettings, _ client: KubernetesClient?, _ routes: CurrentRoutes, _ logger: Logger
+    ) throws(CommandFailure) {
         kubernetes = client
         do {
             let outbound = OutboundSettings(
                 proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
-                userAgent: "grapnel/\(Version.number)")
+                userAgent: "grapnel/\(Version.number)", allow: settings.systems.outbound.allow)
             outboundClient = try OutboundClient(settings: outbound)
             let verifier = IDTokenVerifier(
                 pinned: settings.systems.oidcIssuers, client: outboundClient, logger: logger)
@@ -48,7 +42,7 @@ struct ActionSet: Sendable {
         planner = TargetPlanner(
             client: clusters, repositories: { routes.repositories }, images: { routes.images },
             decodeEvent: Self.decodeEvent, logger: logger)
-        runners = ActionRunners(
+        var runners = ActionRunners(
             reconcile: api.map { _ in ReconcileAction(client: clusters) },
             http: http,
             exec: settings.allowExec
@@ -56,9 +50,15 @@ struct ActionSet: Sendable {
             log: LogAction(logger: logger),
             openshiftBuild: api.map { _ in OpenShiftBuildAction(client: clusters) },
             s2iRun: api.map { _ in S2iRunAction(client: clusters) },
-            kpackRefresh: api.map { _ in KpackRefreshAction(client: clusters) },
+            kpackRefresh: api.map { _ in
+                KpackRefreshAction(
+                    client: clusters,
+                    windowSeconds: settings.dedupeWindowSeconds ?? settings.systems.buildService.dedupeWindowSeconds)
+            },
             dockerHubCallback: DockerHubCallbackAction(client: outboundClient),
             openshiftRelay: api.map { _ in OpenShiftRelayAction(client: clusters) })
+        if settings.observes { runners.observer = ObservingAction(logger: logger) }
+        self.runners = runners
     }
 
     func shutdown() async {

@@ -323,7 +323,8 @@ extension DeliveryLoop where P: ~Copyable {
         else { preconditionFailure("a head that was accepted is refused when it is parsed again") }
         let route = unsafe route(of: parsed, base: UnsafeRawPointer(block.base))
         guard route >= 0, !table.isUnavailable(route), isMethodAllowed(parsed.method, route) else {
-            answer(slot, status: route < 0 ? 404 : table.isUnavailable(route) ? 503 : 405, keepsAlive: true)
+            answer(
+                slot, status: route < 0 ? unknownPathStatus : table.isUnavailable(route) ? 503 : 405, keepsAlive: true)
             return
         }
         noteRoute(slot, route)
@@ -347,6 +348,9 @@ extension DeliveryLoop where P: ~Copyable {
             query: UnsafeRawBufferPointer(start: base + Int(head.query.offset), count: Int(head.query.count)),
             host: UnsafeRawBufferPointer(start: base + Int(head.host.offset), count: Int(head.host.count)))
     }
+
+    /// What time will heal is no 404: senders give up on those.
+    private var unknownPathStatus: UInt16 { table.isComplete ? 404 : 503 }
 
     /// POST; generic Receivers also take GET and PUT, which some senders use (Flux takes any method alike).
     func isMethodAllowed(_ method: Method, _ route: Int) -> Bool {
@@ -379,7 +383,7 @@ extension DeliveryLoop where P: ~Copyable {
         }
         var refusal: UInt16 = 0
         if route < 0 {
-            refusal = 404
+            refusal = unknownPathStatus
         } else if !isMethodAllowed(head.method, route) {
             refusal = 405
         } else if table.isUnavailable(route) || !commit.isAccepting {

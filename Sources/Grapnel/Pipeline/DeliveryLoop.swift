@@ -128,7 +128,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         for index in 0..<count {
             let event = poller.event(at: index)
             switch event.kind {
-            case .accepted: accept(event.descriptor)
+            case .accepted: accept(event.descriptor, listener: Int32(event.slot))
             case .readable: readable(event)
             case .writable:
                 if connections.isCurrent(event.slot, event.generation) { sendUnsent(Int(event.slot)) }
@@ -170,7 +170,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
 
     // - Connections
 
-    private mutating func accept(_ descriptor: Int32) {
+    private mutating func accept(_ descriptor: Int32, listener: Int32) {
         var address: (UInt64, UInt64) = (0, 0)
         unsafe withUnsafeMutableBytes(of: &address) { bytes in
             _ = unsafe cl_peer_address(descriptor, bytes.baseAddress!.assumingMemoryBound(to: UInt8.self))
@@ -188,7 +188,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         let generation = connections[slot].generation
         connections[slot].source = source
         connections[slot].openedAt = nowMilliseconds
-        guard poller.add(descriptor, slot: UInt32(slot), generation: generation) >= 0 else {
+        guard poller.add(descriptor, slot: UInt32(slot), generation: generation, listener: listener) >= 0 else {
             forget(slot)
             _ = cl_close(descriptor)
             return
@@ -296,7 +296,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
             while true {
                 let descriptor = cl_accept(listener)
                 if descriptor < 0 { break }
-                accept(descriptor)
+                accept(descriptor, listener: listener)
             }
             _ = cl_close(listener)
         }

@@ -10,6 +10,7 @@
 internal import CCrypto
 internal import CLinuxIO
 internal import Catalog
+internal import Cluster
 internal import Delivery
 internal import EventLoop
 internal import Foundation
@@ -27,7 +28,9 @@ internal import Trigger
 final class Pipeline: Sendable {
     private let settings: ServerSettings
     private let logger: Logger
-    private let catalog: ManifestCatalog
+    fileprivate let catalog: RouteCatalog
+    private let rebuilder: CatalogRebuilder
+    private let member: ClusterMember?
     private let readiness = Readiness()
     private let routes: CurrentRoutes
     private let tableGeneration = Atomic<UInt64>(1)
@@ -36,12 +39,18 @@ final class Pipeline: Sendable {
     private let lanes: [JournalLane]
     private let loops: [LoopControl]
     private let refusals: RefusalReporter
+    private let reported: Mutex<Set<CatalogProblem>>
     private let budget: MemoryBudget
     private let dispatcher: Dispatcher
     private let handoff: Handoff
     private let actions: ActionSet
-    /// What was bound, in the order of `listen`.
+    /// Owed by the last run and not handed over yet.
+    private let owed: Mutex<[RecoveredDelivery]>
+    /// Nil without TLS listeners.
+    private let tls: TLSKeeper?
+    /// What was bound, in the order of `listen` and `tlsListen`.
     let ports: [Int]
+    let tlsPorts: [Int]
     private let isInline: Bool
     private let journalRefusal: @Sendable () -> String?
 
@@ -51,8 +60,13 @@ final class Pipeline: Sendable {
         self.logger = logger
         _ = cl_raise_open_files()
         let loopCount = settings.loopCount
-        let listeners = try Listeners.open(settings.listen, loops: loopCount)
+        tls = try settings.tlsFiles.map { files throws(CommandFailure) in
+            try TLSKeeper(files, loops: loopCount, logger)
+        }
+        let listeners = try Listeners.open(settings.plainListen, loops: loopCount)
+        let tlsListeners = try Listeners.open(settings.tlsListen, loops: loopCount, flag: "--tls-listen")
         ports = listeners[0].map { Int(cl_local_port($0)) }
+        tlsPorts = tlsListeners[0].map { Int(cl_local_port($0)) }
 
         let (writer, report) = try Self.openJournal(settings, logger)
         let wakeup = cl_eventfd()
@@ -79,20 +93,24 @@ final class Pipeline: Sendable {
         let accepting = desk
         journalRefusal = { accepting.currentRefusal?.message(dataDirectory: dataDirectory) }
 
-        catalog = ManifestCatalog(options: settings.catalogOptions)
-        let snapshot = settings.catalogSource == .cluster ? catalog.snapshot : catalog.load()
-        Self.report(snapshot, logger)
-        let table = Self.compile(snapshot, settings, generation: 0)
+        let client = try ClusterAccess.client(settings, logger)
+        let listener = ChangeListener()
+        member = try ClusterAccess.member(client, settings, logger) { listener.changed() }
+        catalog = RouteCatalog(settings, member)
+        let (snapshot, isComplete) = catalog.compile()
+        let unreported = snapshot
+        let table = Self.compile(snapshot, settings, generation: 0, isComplete: isComplete)
         let current = CurrentRoutes(Self.configuration(snapshot, table))
         routes = current
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
         readiness.update { $0.catalogProblems = problems }
 
-        actions = try ActionSet(settings, current, logger)
+        actions = try ActionSet(settings, client, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
             log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
-            planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger)
+            planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger,
+            onTrouble: { [member] trouble in member?.warn(trouble) })
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
@@ -111,17 +129,31 @@ final class Pipeline: Sendable {
             lanes.append(lane)
         }
         loops = controls
+        reported = Mutex([])
         refusals = RefusalReporter(controls.map(\.refusals), logger)
         self.lanes = lanes
         isInline = loopCount == 1
 
-        // What the last run owed, before anything new.
-        dispatcher.replay(report.owed.compactMap { RecoveredDelivery($0) })
+        // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
+        owed = Mutex(report.owed.compactMap { RecoveredDelivery($0) })
+        let made = Rebuilding()
+        guard let rebuilder = CatalogRebuilder(isReady: { made.isReady }, rebuild: { made.rebuild() }) else {
+            throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
+        }
+        self.rebuilder = rebuilder
+        logProblems(of: unreported, isFirst: true)
+        made.begin(self)
+        listener.begin { rebuilder.changed() }
+        if isComplete { replayOwed() }
+        readiness.update { $0.isCatalogComplete = isComplete }
+        rebuilder.start()
+        member?.start()
         handoff.start()
         if !isInline { thread.start() }
         for index in 0..<loopCount {
-            startLoop(controls[index], lanes[index], loopSettings, listeners[index])
+            startLoop(controls[index], lanes[index], loopSettings, listeners[index], tlsListeners[index])
         }
+        tls?.start()
     }
 
     // - Parts
@@ -157,16 +189,17 @@ final class Pipeline: Sendable {
         }
     }
 
-    private static func compile(_ snapshot: CatalogSnapshot, _ settings: ServerSettings, generation: UInt64)
-        -> RouteTable
-    {
+    private static func compile(
+        _ snapshot: CatalogSnapshot, _ settings: ServerSettings, generation: UInt64, isComplete: Bool
+    ) -> RouteTable {
         let definitions = snapshot.routes.map { route in
             var route = route
             route.dedupeWindowSeconds = route.dedupeWindowSeconds ?? settings.dedupeWindowSeconds
             return route
         }
         return RouteTable(
-            definitions, families: snapshot.families, bodyBytesMax: settings.bodyBytesMax, generation: generation)
+            definitions, families: snapshot.families, bodyBytesMax: settings.bodyBytesMax, generation: generation,
+            isComplete: isComplete)
     }
 
     private static func configuration(
@@ -175,8 +208,14 @@ final class Pipeline: Sendable {
         CurrentRoutes.Configuration(table: table, repositories: snapshot.repositories, images: snapshot.images)
     }
 
-    private static func report(_ snapshot: CatalogSnapshot, _ logger: Logger) {
-        for problem in snapshot.problems {
+    /// Logs what is wrong and was not wrong before.
+    private func logProblems(of snapshot: CatalogSnapshot, isFirst: Bool) {
+        let new = reported.withLock { reported in
+            let all = Set(snapshot.problems)
+            defer { reported = all }
+            return snapshot.problems.filter { !reported.contains($0) }
+        }
+        for problem in new {
             let fields: Logger.Metadata = ["place": "\(problem.place)", "problem": "\(problem.message)"]
             switch problem.severity {
             case .error: logger.error("catalog problem", metadata: fields)
@@ -184,8 +223,9 @@ final class Pipeline: Sendable {
             case .note: logger.debug("catalog note", metadata: fields)
             }
         }
-        logger.info(
-            "catalog loaded",
+        // A cluster changes all day long.
+        logger.log(
+            level: isFirst ? .info : .debug, "catalog loaded",
             metadata: [
                 "routes": "\(snapshot.routes.count)",
                 "problems": "\(snapshot.problems.count { $0.severity == .error })",
@@ -193,20 +233,37 @@ final class Pipeline: Sendable {
     }
 
     private func startLoop(
-        _ control: LoopControl, _ lane: JournalLane, _ loopSettings: LoopSettings, _ listeners: [Int32]
+        _ control: LoopControl, _ lane: JournalLane, _ loopSettings: LoopSettings, _ listeners: [Int32],
+        _ tlsListeners: [Int32]
     ) {
-        let (budget, logger, isInline, desk) = (budget, logger, isInline, desk)
+        let (budget, logger, isInline, desk, tls) = (budget, logger, isInline, desk, tls)
+        let tlsLimits = settings.tlsLimits
         let helpers = HelperPool(verifyToken: actions.verifyToken)
         let wantsRing = settings.io == .uring
         NamedThread.start("loop-\(control.index)", stackBytes: 8 << 20) {
             let path: CommitPath = isInline ? .inline(desk, fallback: lane) : .lane(lane)
+            func run<P: Poller & ~Copyable>(_ poller: consuming P) {
+                var loop = DeliveryLoop(
+                    poller: poller, control: control, settings: loopSettings, budget: budget,
+                    dedupeKey: desk.writer.dedupeKey, commit: path, helpers: helpers,
+                    listeners: listeners + tlsListeners)
+                loop.run()
+            }
+            // Without TLS listeners nothing of TLS is on the way.
+            func serve<P: Poller & ~Copyable>(_ poller: consuming P) {
+                guard let tls else {
+                    run(poller)
+                    return
+                }
+                run(
+                    PollerTLS(
+                        poller, listeners: tlsListeners, capacity: loopSettings.connectionsMax, source: tls.source,
+                        limits: tlsLimits, counts: tls.counts[control.index]))
+            }
             if wantsRing {
                 var code: Int32 = 0
                 if let ring = PollerRing(capacity: loopSettings.connectionsMax, error: &code) {
-                    var loop = DeliveryLoop(
-                        poller: ring, control: control, settings: loopSettings, budget: budget,
-                        dedupeKey: desk.writer.dedupeKey, commit: path, helpers: helpers, listeners: listeners)
-                    loop.run()
+                    serve(ring)
                     return
                 }
                 logger.warning(
@@ -214,32 +271,46 @@ final class Pipeline: Sendable {
                     metadata: ["loop": "\(control.index)", "errno": "\(-code)"])
             }
             guard let epoll = PollerEpoll() else { preconditionFailure("the kernel refused an epoll descriptor") }
-            var loop = DeliveryLoop(
-                poller: epoll, control: control, settings: loopSettings, budget: budget,
-                dedupeKey: desk.writer.dedupeKey, commit: path, helpers: helpers, listeners: listeners)
-            loop.run()
+            serve(epoll)
         }
     }
 
     // - While it runs
 
-    /// Reads the manifests again and swaps the route table. From the watcher's thread or the main thread.
+    /// Reads the sources again and swaps the route table. On the thread of the rebuilder alone.
     func reload() {
-        let snapshot = catalog.load()
-        Self.report(snapshot, logger)
+        let (snapshot, isComplete) = catalog.compile()
+        logProblems(of: snapshot, isFirst: isComplete && !routes.table.isComplete || member == nil)
         let generation = tableGeneration.add(1, ordering: .relaxed).newValue
-        let table = Self.compile(snapshot, settings, generation: generation)
+        // What was known whole once stays so: an API server that went away makes no path unknown.
+        let table = Self.compile(
+            snapshot, settings, generation: generation, isComplete: isComplete || routes.table.isComplete)
         routes.replace(Self.configuration(snapshot, table))
         for loop in loops { loop.swap(table) }
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
-        readiness.update { $0.catalogProblems = problems }
+        member?.publish(snapshot)
+        readiness.update {
+            $0.catalogProblems = problems
+            $0.isCatalogComplete = table.isComplete
+        }
+        if table.isComplete { replayOwed() }
+    }
+
+    /// Once: what the last run owed goes to the dispatcher.
+    private func replayOwed() {
+        let deliveries = owed.withLock { owed in
+            defer { owed = [] }
+            return owed
+        }
+        dispatcher.replay(deliveries)
     }
 
     func answerAdmin(_ path: String, _ page: MetricsPage) -> AdminAnswer {
         switch path {
         case "/healthz": return AdminAnswer(status: .ok, body: "ok\n")
         case "/readyz":
-            let (isReady, text) = readiness.report(journalRefusal: journalRefusal())
+            let (isReady, text) = readiness.report(
+                journalRefusal: journalRefusal(), clusterLines: member?.lines ?? [])
             return AdminAnswer(status: isReady ? .ok : .serviceUnavailable, body: text)
         case "/metrics":
             return AdminAnswer(status: .ok, contentType: MetricsPage.contentType, body: page.render())
@@ -251,8 +322,8 @@ final class Pipeline: Sendable {
     func run() throws(CommandFailure) {
         let page = MetricsPage(
             loops: loops, journal: desk.writer.metrics, trigger: dispatcher.metrics, hints: desk.hints, lanes: lanes,
-            budget: budget, routes: routes, startedUnixSeconds: Double(cl_now_realtime()) * 1e-9,
-            version: Version.number)
+            budget: budget, tls: tls, routes: routes, member: member,
+            startedUnixSeconds: Double(cl_now_realtime()) * 1e-9, version: Version.number)
         let endpoints = [settings.adminListen] + (settings.metricsListen.map { [$0] } ?? [])
         let admin: AdminServer
         do {
@@ -264,13 +335,14 @@ final class Pipeline: Sendable {
         }
         let watcher =
             settings.catalogSource == .cluster || settings.manifests.isEmpty
-            ? nil : ManifestWatcher(directories: settings.manifests, onChange: { self.reload() })
+            ? nil : ManifestWatcher(directories: settings.manifests, onChange: { [rebuilder] in rebuilder.changed() })
+        introduce(adminPort: admin.ports.first ?? 0)
         readiness.update { $0.isStarted = true }
         logger.info(
             "ready",
             metadata: [
-                "listen":
-                    "\(settings.listen.map(\.host).joined(separator: ",")):\(ports.map(String.init).joined(separator: ","))",
+                "listen": "\(Self.bound(settings.plainListen, ports))",
+                "tls_listen": "\(Self.bound(settings.tlsListen, tlsPorts))",
                 "admin": "\(settings.adminListen.host):\(admin.ports.first ?? 0)", "loops": "\(loops.count)",
                 "io": "\(settings.io == .uring ? "uring" : "epoll")", "durability": "\(settings.durability.rawValue)",
                 "routes": "\(routes.table.count)",
@@ -279,7 +351,8 @@ final class Pipeline: Sendable {
             let signal = cl_wait_signal()
             if signal == SIGHUP {
                 logger.info("SIGHUP: reading the manifests again")
-                reload()
+                rebuilder.changed()
+                tls?.lookNow()
                 continue
             }
             logger.info("stopping", metadata: ["signal": "\(signal)"])
@@ -288,6 +361,12 @@ final class Pipeline: Sendable {
         watcher?.stop()
         stop()
         admin.stop()
+    }
+
+    /// Hosts and ports that were bound; `-` for none.
+    private static func bound(_ endpoints: [Endpoint], _ ports: [Int]) -> String {
+        guard !endpoints.isEmpty else { return "-" }
+        return "\(endpoints.map(\.host).joined(separator: ",")):\(ports.map(String.init).joined(separator: ","))"
     }
 
     /// The figures that a test compares with what it sent.
@@ -303,20 +382,29 @@ final class Pipeline: Sendable {
 
     /// Drains, lets actions finish within the grace, closes the journal.
     func stop() {
+        // `grapnel drain` leaves its wish before it signals.
+        let request = DrainRequest.take(settings.dataDirectory)
+        let drainNanoseconds = request?.timeoutNanoseconds ?? settings.drainTimeoutNanoseconds
         readiness.update { $0.isDraining = true }
         for loop in loops { loop.enter(.leaving) }
         if settings.shutdownDelayNanoseconds > 0 {
             usleep(UInt32(min(settings.shutdownDelayNanoseconds / 1000, 3_600_000_000)))
         }
-        let deadline = cl_now_monotonic() + settings.shutdownGraceNanoseconds
+        var deadline = cl_now_monotonic() + settings.shutdownGraceNanoseconds
         for loop in loops { loop.enter(.draining) }
         // A second of the grace is kept for the actions.
         let loopDeadline = deadline - min(settings.shutdownGraceNanoseconds / 4, 1_000_000_000)
         wait(until: loopDeadline) { self.loops.allSatisfy { $0.hasEnded.load(ordering: .acquiring) } }
         for loop in loops { loop.enter(.stopped) }
         wait(until: deadline) { self.loops.allSatisfy { $0.hasEnded.load(ordering: .acquiring) } }
+        if drainNanoseconds > 0, workOff(drainNanoseconds) {
+            deadline = max(deadline, cl_now_monotonic() + min(settings.shutdownGraceNanoseconds / 4, 1_000_000_000))
+        }
 
+        tls?.stop()
         refusals.stop()
+        rebuilder.stop()
+        _ = Blocking.wait(seconds: 1) { [member] in await member?.stop() }
         handoff.stop()
         wait(until: deadline) { self.handoff.hasEnded.load(ordering: .acquiring) }
         let remaining = deadline > cl_now_monotonic() ? deadline - cl_now_monotonic() : 0
@@ -329,13 +417,61 @@ final class Pipeline: Sendable {
         }
         // The desk is ours now: loops and thread have ended.
         if loops.allSatisfy({ $0.hasEnded.load(ordering: .acquiring) }) {
+            _ = desk.commit(nowUnixNanoseconds: cl_now_realtime())
+            tellWhatIsOwed(desk.writer.owedCount, request)
             desk.close(nowUnixNanoseconds: cl_now_realtime())
         }
-        Blocking.wait { [actions] in await actions.shutdown() }
+        // Everything is on disk. TLS connections wait seconds for a peer's farewell, which nobody needs.
+        _ = Blocking.wait(seconds: 0.25) { [actions] in await actions.shutdown() }
         logger.info("stopped")
+    }
+
+    /// Goes on acting until nothing is owed. False when the loops did not end, so that nobody may touch the journal.
+    private func workOff(_ nanoseconds: UInt64) -> Bool {
+        guard loops.allSatisfy({ $0.hasEnded.load(ordering: .acquiring) }) else { return false }
+        if journalThread.isRunning {
+            journalThread.stop()
+            wait(until: cl_now_monotonic() + 10_000_000_000) { self.journalThread.hasEnded.load(ordering: .acquiring) }
+            guard journalThread.hasEnded.load(ordering: .acquiring) else { return false }
+        }
+        let routes = routes
+        _ = WorkOff(desk: desk, logger: logger) { routes.table.isComplete }.run(nanoseconds: nanoseconds)
+        return true
+    }
+
+    private func tellWhatIsOwed(_ owed: Int, _ request: DrainRequest?) {
+        if owed > 0 {
+            logger.notice(
+                "deliveries are still owed: keep the data directory, start a server on it, or adopt it with `grapnel journal replay`",
+                metadata: ["owed": "\(owed)", "data_dir": "\(settings.dataDirectory)"])
+        }
+        guard let request, let trouble = DrainResult(process: request.process, owed: owed).write(settings.dataDirectory)
+        else { return }
+        logger.warning("`grapnel drain` cannot be told what is owed", metadata: ["reason": "\(trouble)"])
+    }
+
+    /// So that `grapnel drain` and `grapnel doctor` know whom they meet.
+    private func introduce(adminPort: Int) {
+        guard let process = ProcessIdentity.own else { return }
+        let listen = zip(settings.listen, ports).map { Endpoint(host: $0.host, port: UInt16(clamping: $1)).description }
+        let admin = Endpoint(host: settings.adminListen.host, port: UInt16(clamping: adminPort)).description
+        let record = ServerRecord(process: process, admin: admin, listen: listen, version: Version.number)
+        guard let trouble = record.write(settings.dataDirectory) else { return }
+        logger.warning("`grapnel drain` will not find this server", metadata: ["reason": "\(trouble)"])
     }
 
     private func wait(until deadline: UInt64, _ condition: () -> Bool) {
         while !condition() && cl_now_monotonic() < deadline { usleep(2_000) }
     }
+}
+
+/// The rebuilder is made before the pipeline is whole.
+private final class Rebuilding: Sendable {
+    private let pipeline = Mutex<Pipeline?>(nil)
+
+    func begin(_ pipeline: Pipeline) { self.pipeline.withLock { $0 = pipeline } }
+
+    var isReady: Bool { pipeline.withLock { $0 }?.catalog.isWhole ?? true }
+
+    func rebuild() { pipeline.withLock { $0 }?.reload() }
 }

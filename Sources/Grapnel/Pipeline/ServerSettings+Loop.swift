@@ -1,5 +1,6 @@
 // What the settings mean for a loop and for the journal.
 
+internal import EventLoop
 internal import Journal
 
 extension ServerSettings {
@@ -24,6 +25,15 @@ extension ServerSettings {
         loop.requestsPerConnectionMax = UInt32(requestsPerConnectionMax)
         loop.connectionMillisecondsMax = connectionAgeNanosecondsMax / millisecond
         return loop
+    }
+
+    /// The bounds of TLS connections of one loop.
+    var tlsLimits: TLSLimits {
+        var limits = TLSLimits()
+        limits.handshakeMilliseconds = tlsHandshakeTimeoutNanoseconds / 1_000_000
+        limits.lingerMilliseconds = lingerTimeoutNanoseconds / 1_000_000
+        limits.lingerBytesMax = lingerBytesMax
+        return limits
     }
 }
 

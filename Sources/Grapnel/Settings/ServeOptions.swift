@@ -58,6 +58,21 @@ struct SourceOptions: ParsableArguments {
     var noCrossNamespaceRefs = false
     @Option(help: ArgumentHelp("Only resources of this namespace. Repeatable.", valueName: "name"))
     var watchNamespace: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "How Secrets are watched: by-name (those that receivers name, one watch each), labelled, all (default: by-name).",
+            valueName: "mode"))
+    var secretAccess: String?
+    @Option(
+        help: ArgumentHelp(
+            "Label of Secrets for labelled (default: reconcile.fluxcd.io/watch=Enabled).", valueName: "selector"))
+    var secretSelector: String?
+    @Option(help: ArgumentHelp("Context of the kubeconfig (default: its current one).", valueName: "name"))
+    var kubernetesContext: String?
+    @Option(
+        help: ArgumentHelp(
+            "Where Flux runs, for --receiver-status auto (default: flux-system).", valueName: "namespace"))
+    var fluxNamespace: String?
     @Flag(help: "Permit exec actions: manifests then decide which programs run.")
     var allowExec = false
     @Option(
@@ -77,6 +92,8 @@ struct SourceOptions: ParsableArguments {
             ("manifests", manifests), ("kubernetes", kubernetes.list), ("kubeconfig", kubeconfig.list),
             ("catalog", catalog.list), ("receiverStatus", receiverStatus.list),
             ("noCrossNamespaceRefs", noCrossNamespaceRefs.list), ("watchNamespace", watchNamespace),
+            ("secretAccess", secretAccess.list), ("secretSelector", secretSelector.list),
+            ("kubernetesContext", kubernetesContext.list), ("fluxNamespace", fluxNamespace.list),
             ("allowExec", allowExec.list), ("dedupeWindowSeconds", dedupeWindowSeconds.list),
             ("pathGrace", pathGrace.list), ("observe", observe.list),
         ]
@@ -102,11 +119,19 @@ struct ServerOptions: ParsableArguments {
     var adminTokenFile: String?
     @Option(help: ArgumentHelp("How senders reach this server, for `grapnel url`.", valueName: "url"))
     var externalUrl: String?
-    @Option(help: ArgumentHelp("Certificate chain for TLS.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Address for deliveries over TLS. Repeatable; without --listen there is no plain one.",
+            valueName: "host:port"))
+    var tlsListen: [String] = []
+    @Option(
+        help: ArgumentHelp("Certificate for TLS and its chain, PEM; read again when it changes.", valueName: "file"))
     var tlsCertificate: String?
-    @Option(help: ArgumentHelp("Key of that certificate.", valueName: "file"))
+    @Option(help: ArgumentHelp("Key of that certificate, PEM, not encrypted.", valueName: "file"))
     var tlsKey: String?
-    @Option(help: ArgumentHelp("Authorities of client certificates.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Authorities of client certificates, PEM: clients must then show one.", valueName: "file"))
     var tlsClientCa: String?
     @Option(help: ArgumentHelp("Event loops (default: the cores this process may use).", valueName: "n"))
     var loops: String?
@@ -137,6 +162,11 @@ struct ServerOptions: ParsableArguments {
             "After that: how long requests and actions may take to finish (default: 4s).", valueName: "duration"))
     var shutdownGrace: String?
     @Option(
+        help: ArgumentHelp(
+            "After that: how long to work off what is owed (default: 0s, it stays in the journal).",
+            valueName: "duration"))
+    var drainTimeout: String?
+    @Option(
         help: ArgumentHelp("trace, debug, info, notice, warning, error, critical (default: info).", valueName: "level"))
     var logLevel: String?
     @Option(help: ArgumentHelp("text or json (default: text).", valueName: "format"))
@@ -150,12 +180,14 @@ struct ServerOptions: ParsableArguments {
         [
             ("dataDir", dataDir.list), ("listen", listen), ("adminListen", adminListen.list),
             ("metricsListen", metricsListen.list), ("adminTokenFile", adminTokenFile.list),
-            ("externalUrl", externalUrl.list), ("tlsCertificate", tlsCertificate.list), ("tlsKey", tlsKey.list),
+            ("externalUrl", externalUrl.list), ("tlsListen", tlsListen),
+            ("tlsCertificate", tlsCertificate.list), ("tlsKey", tlsKey.list),
             ("tlsClientCa", tlsClientCa.list), ("loops", loops.list), ("io", io.list),
             ("durability", durability.list), ("journalMaxBytes", journalMaxBytes.list),
             ("journalMaxAge", journalMaxAge.list), ("journalBodies", journalBodies.list),
             ("journalNamespaceShare", journalNamespaceShare.list), ("shutdownDelay", shutdownDelay.list),
-            ("shutdownGrace", shutdownGrace.list), ("logLevel", logLevel.list), ("logFormat", logFormat.list),
+            ("shutdownGrace", shutdownGrace.list), ("drainTimeout", drainTimeout.list),
+            ("logLevel", logLevel.list), ("logFormat", logFormat.list),
             ("metricsMaxRoutes", metricsMaxRoutes.list),
         ]
     }
@@ -197,6 +229,8 @@ struct LimitOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Bytes a second a body must reach on average after 10 s (default: 500).", valueName: "n"))
     var bodyMinRate: String?
+    @Option(help: ArgumentHelp("From accept to the end of a TLS handshake (default: 10s).", valueName: "duration"))
+    var tlsHandshakeTimeout: String?
     @Option(help: ArgumentHelp("Of a connection without a request (default: 30s).", valueName: "duration"))
     var idleTimeout: String?
     @Option(
@@ -227,6 +261,7 @@ struct LimitOptions: ParsableArguments {
             ("bodyMemory", bodyMemory.list), ("bodyMemoryWait", bodyMemoryWait.list),
             ("headerTimeout", headerTimeout.list), ("bodyTimeout", bodyTimeout.list),
             ("bodyStallTimeout", bodyStallTimeout.list), ("bodyMinRate", bodyMinRate.list),
+            ("tlsHandshakeTimeout", tlsHandshakeTimeout.list),
             ("idleTimeout", idleTimeout.list), ("busyIdleTimeout", busyIdleTimeout.list),
             ("responseTimeout", responseTimeout.list), ("maxConnections", maxConnections.list),
             ("maxConnectionsPerSource", maxConnectionsPerSource.list),

@@ -4,6 +4,7 @@
 // in the file, `--max-body` as a flag, `GRAPNEL_MAX_BODY` in the environment; `SettingsTable` is the list.
 
 import Catalog
+import Cluster
 import Delivery
 import HTTP
 
@@ -28,6 +29,13 @@ struct ServerSettings: Sendable {
     var manifests: [String] = []
     var dataDirectory = "data"
     var listen = [Endpoint(host: "0.0.0.0", port: 9292)]
+    /// `listen` was set, not left at its default.
+    var isListenGiven = false
+    var tlsListen: [Endpoint] = []
+    var tlsCertificate: String?
+    var tlsKey: String?
+    /// Clients must show a certificate that leads to one of these.
+    var tlsClientAuthorities: String?
     var adminListen = Endpoint(host: "127.0.0.1", port: 9293)
     var metricsListen: Endpoint?
     var adminTokenFile: String?
@@ -42,6 +50,15 @@ struct ServerSettings: Sendable {
     var receiverStatus = ReceiverStatus.auto
     var noCrossNamespaceRefs = false
     var watchNamespaces: [String] = []
+    var secretAccess = SecretAccess.byName
+    /// For `secretAccess` labelled.
+    var secretSelector = "reconcile.fluxcd.io/watch=Enabled"
+    /// Of the kubeconfig; nil: its current one.
+    var kubernetesContext: String?
+    /// Where Flux runs, for `receiverStatus` auto.
+    var fluxNamespace = "flux-system"
+    /// Verify, store, decide and show; write nothing.
+    var observes = false
 
     // Threads and disk.
     /// nil: the cores this process may use.
@@ -71,6 +88,8 @@ struct ServerSettings: Sendable {
     var bodyStallTimeoutNanoseconds: UInt64 = 10 * second
     /// Averaged after the first 10 s.
     var bodyBytesPerSecondMin = 500
+    /// From accept to the end of the TLS handshake.
+    var tlsHandshakeTimeoutNanoseconds: UInt64 = 10 * second
     var idleTimeoutNanoseconds: UInt64 = 30 * second
     /// Instead of `idleTimeout` while more than 80 % of the connections are taken.
     var busyIdleTimeoutNanoseconds: UInt64 = 5 * second
@@ -86,6 +105,8 @@ struct ServerSettings: Sendable {
     // Shutdown, logs, metrics.
     var shutdownDelayNanoseconds: UInt64 = 0
     var shutdownGraceNanoseconds: UInt64 = 4 * second
+    /// After the loops ended: how long to work off what is owed.
+    var drainTimeoutNanoseconds: UInt64 = 0
     var logLevel = LogLevel.info
     var logFormat = LogFormat.text
     var metricsRoutesMax = 10_000
@@ -99,9 +120,18 @@ struct ServerSettings: Sendable {
     /// How many event loops to run.
     var loopCount: Int { loops ?? AvailableCores.count() }
 
+    /// Where plain HTTP is spoken: nowhere when TLS listeners are given and no plain one is.
+    var plainListen: [Endpoint] { isListenGiven || tlsListen.isEmpty ? listen : [] }
+
+    /// The files of the TLS listeners; nil without such.
+    var tlsFiles: TLSFiles? {
+        guard !tlsListen.isEmpty, let tlsCertificate, let tlsKey else { return nil }
+        return TLSFiles(certificate: tlsCertificate, key: tlsKey, clientAuthorities: tlsClientAuthorities)
+    }
+
     /// The source of the routes, explicit or by what was given.
     var catalogSource: CatalogSource {
-        catalog ?? (manifests.isEmpty && kubernetes != .off ? .cluster : .manifests)
+        catalog ?? (kubernetes == .off ? .manifests : manifests.isEmpty ? .cluster : .both)
     }
 
     /// What the settings mean for the catalog of manifests.
@@ -110,11 +140,15 @@ struct ServerSettings: Sendable {
             directories: manifests, receiverStatus: receiverStatus == .given ? .given : .own,
             noCrossNamespaceRefs: noCrossNamespaceRefs, watchNamespaces: watchNamespaces, allowExec: allowExec,
             bodyBytesMax: bodyBytesMax)
+        options.hookPaths = systems.hookPaths
+        options.allowCrossNamespace = Set(systems.allowCrossNamespace)
         options.openShift = systems.openShift
         options.kubeSphere = systems.kubeSphere
         options.buildService = systems.buildService
         options.buildServiceReferences = systems.buildServiceReferences
+        options.outboundAllow = systems.outbound.allow
         if let window = dedupeWindowSeconds {
+            options.openShift.dedupeWindowSeconds = window
             options.kubeSphere.dedupeWindowSeconds = window
             options.buildService.dedupeWindowSeconds = window
         }

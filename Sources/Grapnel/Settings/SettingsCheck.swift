@@ -9,7 +9,7 @@ enum SettingsCheck {
 
     /// Each says the remedy.
     static func problems(_ settings: ServerSettings) -> [String] {
-        sources(settings) + limits(settings) + listeners(settings)
+        sources(settings) + limits(settings) + listeners(settings) + tls(settings)
     }
 
     private static func sources(_ settings: ServerSettings) -> [String] {
@@ -19,23 +19,26 @@ enum SettingsCheck {
                 "--journal-bodies until-done: not supported by this version; bodies stay until their segment is used again"
             )
         }
-        if settings.kubernetes == .inCluster {
+        if settings.kubernetes != .kubeconfig, settings.kubeconfig != nil {
             problems.append(
-                "--kubernetes in-cluster: not supported by this version; use --kubernetes kubeconfig --kubeconfig FILE, "
-                    + "or --kubernetes off")
+                "--kubeconfig: --kubernetes is \(settings.kubernetes.rawValue); add --kubernetes kubeconfig, or leave it out"
+            )
         }
-        if settings.kubernetes == .off, settings.kubeconfig != nil {
-            problems.append("--kubeconfig: --kubernetes is off; add --kubernetes kubeconfig")
+        if settings.kubernetes != .kubeconfig, settings.kubernetesContext != nil {
+            problems.append("--kubernetes-context: it names a context of a kubeconfig; add --kubernetes kubeconfig")
         }
-        switch settings.catalogSource {
-        case .cluster, .both:
-            let what = settings.catalog.map { "--catalog \($0.rawValue)" } ?? "routes from a cluster"
+        let source = settings.catalogSource
+        if source != .manifests, settings.kubernetes == .off {
             problems.append(
-                "\(what): not supported by this version; use --catalog manifests --manifests DIR with the Receivers, "
-                    + "Hooks and Secrets as files")
-        case .manifests where settings.manifests.isEmpty:
-            problems.append("--manifests: no directory given, so there is nothing to serve; add --manifests DIR")
-        case .manifests: break
+                "--catalog \(source.rawValue): --kubernetes is off; add --kubernetes in-cluster or --kubernetes kubeconfig"
+            )
+        }
+        if source != .cluster, settings.manifests.isEmpty {
+            problems.append(
+                source == .both
+                    ? "--catalog both: no --manifests DIR given; add it, or use --catalog cluster"
+                    : "--manifests: no directory given, so there is nothing to serve; add --manifests DIR, or --kubernetes "
+                        + "in-cluster or kubeconfig to read the receivers of a cluster")
         }
         return problems
     }
@@ -66,7 +69,8 @@ enum SettingsCheck {
     private static func listeners(_ settings: ServerSettings) -> [String] {
         var seen: [Endpoint: String] = [:]
         let all =
-            settings.listen.map { ("--listen", $0) } + [("--admin-listen", settings.adminListen)]
+            settings.plainListen.map { ("--listen", $0) } + settings.tlsListen.map { ("--tls-listen", $0) }
+            + [("--admin-listen", settings.adminListen)]
             + (settings.metricsListen.map { [("--metrics-listen", $0)] } ?? [])
         var problems: [String] = []
         for (name, endpoint) in all where endpoint.port != 0 {
@@ -75,6 +79,24 @@ enum SettingsCheck {
             }
             seen[endpoint] = seen[endpoint] ?? name
         }
+        return problems
+    }
+
+    private static func tls(_ settings: ServerSettings) -> [String] {
+        var problems: [String] = []
+        if settings.tlsListen.isEmpty {
+            for (flag, value) in [
+                ("--tls-certificate", settings.tlsCertificate), ("--tls-key", settings.tlsKey),
+                ("--tls-client-ca", settings.tlsClientAuthorities),
+            ] where value != nil {
+                problems.append("\(flag): no listener speaks TLS; add --tls-listen HOST:PORT")
+            }
+            return problems
+        }
+        if settings.tlsCertificate == nil {
+            problems.append("--tls-listen: no certificate given; add --tls-certificate FILE")
+        }
+        if settings.tlsKey == nil { problems.append("--tls-listen: no key given; add --tls-key FILE") }
         return problems
     }
 
@@ -88,8 +110,8 @@ enum SettingsCheck {
         if settings.adminTokenFile != nil {
             warnings.append("--admin-token-file has no effect in this version: health, readiness and metrics are open")
         }
-        if settings.pathGraceNanoseconds != ServerSettings().pathGraceNanoseconds {
-            warnings.append("--path-grace has no effect in this version: a changed token changes the path at once")
+        if settings.metricsRoutesMax != ServerSettings().metricsRoutesMax {
+            warnings.append("--metrics-max-routes has no effect in this version: there are no metrics by route yet")
         }
         if settings.durability != .sync {
             warnings.append(

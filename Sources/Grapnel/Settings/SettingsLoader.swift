@@ -25,8 +25,8 @@ struct SettingsLoader {
     func load() throws(CommandFailure) -> Loaded {
         var settings = ServerSettings()
         var problems: [String] = []
-        if let file { problems += readFile(file, into: &settings) }
         var warnings: [String] = []
+        if let file { problems += readFile(file, into: &settings, &warnings) }
         readEnvironment(into: &settings, &problems, &warnings)
         for (name, values) in flags {
             guard let setting = SettingsTable.all.first(where: { $0.name == name }) else {
@@ -37,7 +37,6 @@ struct SettingsLoader {
             }
             apply(setting, values, to: &settings, setting.flag, &problems)
         }
-        if settings.kubernetes == .kubeconfig { settings.kubeconfig = kubeconfig(settings.kubeconfig) }
         problems += SettingsCheck.problems(settings)
         guard problems.isEmpty else { throw CommandFailure(.wrongInput, problems) }
         warnings += SettingsCheck.warnings(settings)
@@ -57,13 +56,6 @@ struct SettingsLoader {
 
     private static func notBuilt(_ place: String, _ remedy: String) -> String {
         "\(place): not supported by this version; \(remedy)"
-    }
-
-    /// As kubectl finds it, but for lists in $KUBECONFIG, of which the first file counts.
-    private func kubeconfig(_ explicit: String?) -> String? {
-        if let explicit { return explicit }
-        if let first = environment["KUBECONFIG"]?.split(separator: ":").first { return String(first) }
-        return environment["HOME"].map { $0 + "/.kube/config" }
     }
 
     // - the environment
@@ -100,7 +92,7 @@ struct SettingsLoader {
     // - the file
 
     private func readFile(
-        _ file: (name: String, bytes: [UInt8]), into settings: inout ServerSettings
+        _ file: (name: String, bytes: [UInt8]), into settings: inout ServerSettings, _ warnings: inout [String]
     ) -> [String] {
         let documents = YAMLReader.documents(of: file.bytes)
         guard let document = documents.first else { return [] }
@@ -116,6 +108,7 @@ struct SettingsLoader {
                 read(&fields, of: file.name, into: &settings)
             }
         }
+        warnings += findings.warnings.sorted { $0.line < $1.line }.map { "\(file.name):\($0.line): \($0.message)" }
         return findings.errors.sorted { $0.line < $1.line }.map { "\(file.name):\($0.line): error: \($0.message)" }
     }
 

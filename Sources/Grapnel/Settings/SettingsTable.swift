@@ -3,6 +3,7 @@
 // The same table reads flags, variables and the file, so that they cannot drift apart. The hard ceilings stand here.
 
 import Catalog
+import Cluster
 import HTTP
 
 /// Why a value was refused. Says what would be right.
@@ -51,8 +52,16 @@ enum SettingsTable {
             path("dataDir", \.dataDirectory),
             custom("listen", .list) { settings, values throws(SettingError) in
                 settings.listen = []
+                settings.isListenGiven = true
                 for value in values { settings.listen.append(try Endpoint(value)) }
             },
+            custom("tlsListen", .list) { settings, values throws(SettingError) in
+                settings.tlsListen = []
+                for value in values { settings.tlsListen.append(try Endpoint(value)) }
+            },
+            path("tlsCertificate", \.tlsCertificate),
+            path("tlsKey", \.tlsKey),
+            path("tlsClientCa", \.tlsClientAuthorities),
             custom("adminListen", .value) { settings, values throws(SettingError) in
                 settings.adminListen = try Endpoint(values.last ?? "")
             },
@@ -73,6 +82,17 @@ enum SettingsTable {
             custom("watchNamespace", .list) { settings, values throws(SettingError) in
                 settings.watchNamespaces = values.filter { !$0.isEmpty }
             },
+            choice("secretAccess", \.secretAccess),
+            custom("secretSelector", .value) { settings, values throws(SettingError) in
+                settings.secretSelector = try required(values.last ?? "", "a label selector such as team=platform")
+            },
+            custom("kubernetesContext", .value) { settings, values throws(SettingError) in
+                settings.kubernetesContext = try required(values.last ?? "", "the name of a context of the kubeconfig")
+            },
+            custom("fluxNamespace", .value) { settings, values throws(SettingError) in
+                settings.fluxNamespace = try required(values.last ?? "", "the namespace in which Flux runs")
+            },
+            toggle("observe", \.observes),
             custom("loops", .value) { settings, values throws(SettingError) in
                 settings.loops = try integer(values.last ?? "", 1...256)
             },
@@ -89,6 +109,7 @@ enum SettingsTable {
             duration("pathGrace", \.pathGraceNanoseconds, 0...(30 * 86_400 * second)),
             duration("shutdownDelay", \.shutdownDelayNanoseconds, 0...(600 * second)),
             duration("shutdownGrace", \.shutdownGraceNanoseconds, 0...(600 * second)),
+            duration("drainTimeout", \.drainTimeoutNanoseconds, 0...(7 * 86_400 * second)),
             choice("logLevel", \.logLevel),
             choice("logFormat", \.logFormat),
             number("metricsMaxRoutes", \.metricsRoutesMax, 0...1_000_000),
@@ -113,6 +134,7 @@ enum SettingsTable {
         duration("bodyTimeout", \.bodyTimeoutNanoseconds, (second / 10)...(3_600 * second)),
         duration("bodyStallTimeout", \.bodyStallTimeoutNanoseconds, (second / 10)...(600 * second)),
         number("bodyMinRate", \.bodyBytesPerSecondMin, 0...1_000_000_000),
+        duration("tlsHandshakeTimeout", \.tlsHandshakeTimeoutNanoseconds, (second / 10)...(30 * second)),
         duration("idleTimeout", \.idleTimeoutNanoseconds, (second / 10)...(300 * second)),
         duration("busyIdleTimeout", \.busyIdleTimeoutNanoseconds, (second / 10)...(300 * second)),
         duration("responseTimeout", \.responseTimeoutNanoseconds, (second / 10)...(60 * second)),
@@ -126,11 +148,7 @@ enum SettingsTable {
 
     /// Settings of the language that this version refuses, since to accept them would promise what is not kept.
     static let notBuilt: [(name: String, remedy: String)] = [
-        ("tlsCertificate", "let a proxy in front terminate TLS"),
-        ("tlsKey", "let a proxy in front terminate TLS"),
-        ("tlsClientCa", "let a proxy in front verify client certificates"),
-        ("observe", "use `grapnel check` to see what would be served"),
-        ("clusters", "run one server for each cluster"),
+        ("clusters", "run one server for each cluster")
     ]
 
     private static let second = ServerSettings.second
@@ -142,6 +160,11 @@ enum SettingsTable {
         _ apply: @escaping @Sendable (inout ServerSettings, [String]) throws(SettingError) -> Void
     ) -> Setting {
         Setting(name: name, form: form, isPath: isPath, apply: apply)
+    }
+
+    private static func required(_ text: String, _ what: String) throws(SettingError) -> String {
+        if text.isEmpty { throw SettingError("is empty; give \(what)") }
+        return text
     }
 
     private static func paths(_ name: String, _ path: Path<[String]>) -> Setting {

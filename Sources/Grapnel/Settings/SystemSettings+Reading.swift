@@ -13,7 +13,7 @@ extension SystemSettings {
         if var fields = root.map("outbound") {
             outbound.proxy = fields.text("proxy").flatMap { Self.proxy($0, fields.findings) }
             outbound.caFile = fields.text("caFile").map { resolve($0.value) }
-            outbound.allow = (fields.texts("allow") ?? []).map(\.value)
+            outbound.allow = Self.allowList(fields.texts("allow") ?? [], fields.findings)
             fields.finish()
         }
         if var fields = root.map("openshift") {
@@ -67,6 +67,15 @@ extension SystemSettings {
             general.finish()
         }
         fields.finish()
+    }
+
+    private static func allowList(_ entries: [Placed<String>], _ findings: YAMLFindings) -> OutboundAllowList {
+        let (list, wrong) = OutboundAllowList.read(entries.map(\.value))
+        for (index, reason) in wrong {
+            findings.error(
+                entries[index].line, "\(entries[index].path) \(reason), found \(quoted(entries[index].value))")
+        }
+        return list
     }
 
     private static func proxy(_ text: Placed<String>, _ findings: YAMLFindings) -> String? {

@@ -13,7 +13,8 @@ struct SystemSettings: Sendable {
     struct Outbound: Equatable, Sendable {
         var proxy: String?
         var caFile: String?
-        var allow: [String] = []
+        /// Which hosts `http` actions may call; empty: any that a manifest file of the operator's names.
+        var allow = OutboundAllowList()
     }
 
     /// By issuer URL, or by the fixed key URLs of gcr.

@@ -10,7 +10,8 @@
 //       32     4  total length         fixed part + meta + head + body
 //       36     1  type                 1 delivery, 2 plan, 3 outcome, 4 probe, 5 keep
 //       37     1  flags                bit 0 copied: copied forward from an older segment under its old sequence;
-//                                      counts only if the next record that is no copy does; bit 1 sameIDOtherBody: this delivery id came before with another body
+//                                      counts only if the next record that is no copy does; bit 1 sameIDOtherBody: this delivery id came before with another body;
+//                                      bit 2 adopted: received by another journal, see `RecordOrigin`
 //       38     2  meta length          including its padding
 //       40     8  time                 delivery: when it was received; else when it was written; Unix nanoseconds
 //       48     4  head length
@@ -23,10 +24,10 @@
 //       67     1  sender type          a code of the caller's
 //       68     4  dedupe window        seconds; 0: not deduplicated
 //       72     8  route fingerprint    changes when the route or a target of it changes
-//       80     8  dedupe hash, low     of (route, delivery id); both 0: no delivery id
+//       80     8  dedupe hash, low     of (route, delivery id); both 0: no delivery id. Adopted: the journal it came from
 //       88     8  dedupe hash, high
 //       96     8  reference            duplicate: the sequence it repeats; plan: the delivery it is for; keep: the
-//                                      number of the segment; else 0
+//                                      number of the segment; adopted: its sequence where it came from; else 0
 //      104     4  received body length of the body as received; equals body length except in a duplicate
 //      108     4  reserved             0
 //      112        meta                 delivery: cluster, namespace, name, delivery id, event name, each one length byte
@@ -87,6 +88,7 @@ public struct RecordFlags: OptionSet, Sendable {
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     public static let copied = RecordFlags(rawValue: 1)
     public static let sameIDOtherBody = RecordFlags(rawValue: 2)
+    public static let adopted = RecordFlags(rawValue: 4)
 }
 
 /// The fixed part of a record. See the table at the top of this file.

@@ -59,6 +59,12 @@
         unsafe core.pointee.appendOutcomes(entries, now: now)
     }
 
+    /// Adds a delivery that another journal received and still owes; see `RecordOrigin`. The record is copied. What was
+    /// planned and done for it follows by `appendPlan` and `appendOutcomes`, under the sequence that this gives it.
+    public func adopt(_ record: StoredRecord, from origin: RecordOrigin) -> AppendResult {
+        unsafe core.pointee.adopt(record, from: origin)
+    }
+
     /// Records gathered since the last commit, and their bytes.
     public var groupRecordCount: Int { unsafe core.pointee.group.count }
     public var groupBytes: Int { unsafe core.pointee.group.byteCount }

@@ -59,9 +59,17 @@ public final class RealDisk: Disk {
         try check(retrying { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }, .openDirectory)
     }
 
+    private static let lockAttempts = 3
+
     private func takeLock(in data: Int32) throws(DiskError) {
         let lock = try check(retrying { unsafe openat(data, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }, .lock)
-        guard retrying({ flock(lock, LOCK_EX | LOCK_NB) }) == 0 else {
+        var result = retrying { flock(lock, LOCK_EX | LOCK_NB) }
+        // Commands look at the lock for an instant, to see whether somebody has it.
+        for _ in 0..<Self.lockAttempts where result != 0 && errno == EWOULDBLOCK {
+            usleep(20_000)
+            result = retrying { flock(lock, LOCK_EX | LOCK_NB) }
+        }
+        guard result == 0 else {
             let code = errno
             _ = Glibc.close(lock)
             throw DiskError(code: code, operation: .lock)

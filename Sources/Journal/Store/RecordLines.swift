@@ -72,6 +72,7 @@ struct RecordLines {
             words.append("event=\"\(text(meta.eventName, record))\"")
         }
         if header.flags.contains(.sameIDOtherBody) { words.append("same-id-other-body") }
+        if let origin = RecordOrigin(header) { words.append("adopted(\(origin))") }
         words.append("head \(header.headLength) body \(header.receivedBodyLength)")
         if header.bodyLength != header.receivedBodyLength { words.append("(body not kept)") }
         return words

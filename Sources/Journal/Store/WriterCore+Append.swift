@@ -86,7 +86,7 @@ extension WriterCore {
         return .appended(sequence: record.sequence)
     }
 
-    private func refuse(_ reason: RefusalReason) -> AppendResult {
+    func refuse(_ reason: RefusalReason) -> AppendResult {
         metrics.refused.increment()
         return .refused(reason)
     }
@@ -101,7 +101,7 @@ extension WriterCore {
     }
 
     /// Whether the group has a place to go to with `length` bytes more.
-    private func fits(_ length: Int) -> Bool {
+    func fits(_ length: Int) -> Bool {
         guard let current else { return false }
         if isNextAvailable { return true }
         // Plans and outcomes must still find room: they are what makes room.

@@ -19,11 +19,15 @@ public struct ActionAttempt: Sendable {
     public var event: Event
     /// The rules of the route as it is now; nil where it has none, or is gone.
     public var rules: (any ReceiverRules)?
+    /// Whether a tenant of a cluster wrote the route (`RouteDefinition.isOfTenant`).
+    public var isOfTenant: Bool
+    /// Objects without a namespace are not acted on (`RouteDefinition.isConfined`).
+    public var isConfined: Bool
 
     public init(
         sequence: UInt64, planIndex: UInt16, number: Int, route: RouteIdentity, receivedNanoseconds: UInt64,
         action: Action, payload: DeliveryPayload?, event: Event,
-        rules: (any ReceiverRules)? = nil
+        rules: (any ReceiverRules)? = nil, isOfTenant: Bool = false, isConfined: Bool = false
     ) {
         self.sequence = sequence
         self.planIndex = planIndex
@@ -34,6 +38,8 @@ public struct ActionAttempt: Sendable {
         self.payload = payload
         self.event = event
         self.rules = rules
+        self.isOfTenant = isOfTenant
+        self.isConfined = isConfined
     }
 }
 
@@ -52,6 +58,8 @@ public struct ActionRunners: Sendable {
     public var kpackRefresh: (any ActionRunner)?
     public var dockerHubCallback: (any ActionRunner)?
     public var openshiftRelay: (any ActionRunner)?
+    /// Stands in for all of them.
+    public var observer: (any ActionRunner)?
 
     public init(
         reconcile: (any ActionRunner)? = nil, http: (any ActionRunner)? = nil, exec: (any ActionRunner)? = nil,
@@ -71,7 +79,8 @@ public struct ActionRunners: Sendable {
     }
 
     subscript(_ action: PlannedAction) -> (any ActionRunner)? {
-        switch action {
+        if let observer { return observer }
+        return switch action {
         case .reconcile: reconcile
         case .http: http
         case .exec: exec

@@ -5,11 +5,15 @@
 // delivery and action, so that the receiver can drop repeats; `webhook-timestamp` is the attempt's time; and with a
 // secret `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
 //
+// Where calls are restricted (`outbound.allow`, and Hooks that tenants of a cluster wrote), the name is resolved here, each address is
+// checked, and the connection goes to an address that was checked: a name that leads elsewhere a moment later gains nothing
+// (PinnedClients). Host field and TLS go by the name all the same.
+//
 // 2xx is done. Redirects are not followed. Connection errors, 408, 425, 429 and 5xx heal with time; 409 uses up an
 // attempt; every other answer is final.
 
 import AsyncHTTPClient
-import Delivery
+public import Delivery
 import Foundation
 import Kubernetes
 import NIOCore
@@ -23,17 +27,24 @@ public struct OutboundSettings: Sendable {
     public var caFile: String?
     /// `grapnel/VERSION`.
     public var userAgent: String
+    /// Which hosts `http` actions may call.
+    public var allow: OutboundAllowList
 
-    public init(proxy: String? = nil, caFile: String? = nil, userAgent: String) {
+    public init(
+        proxy: String? = nil, caFile: String? = nil, userAgent: String, allow: OutboundAllowList = OutboundAllowList()
+    ) {
         self.proxy = proxy
         self.caFile = caFile
         self.userAgent = userAgent
+        self.allow = allow
     }
 }
 
 public final class HTTPAction: ActionRunner {
     private let client: HTTPClient
+    private let pinned: PinnedClients
     private let settings: OutboundSettings
+    private let resolve: HostResolver.Resolve
     private let hmacSHA256: @Sendable (_ key: [UInt8], _ message: [UInt8]) -> [UInt8]
     private let clock: @Sendable () -> UInt64
 
@@ -51,13 +62,16 @@ public final class HTTPAction: ActionRunner {
     init(
         settings: OutboundSettings,
         hmacSHA256: @escaping @Sendable (_ key: [UInt8], _ message: [UInt8]) -> [UInt8],
-        clock: @escaping @Sendable () -> UInt64
+        clock: @escaping @Sendable () -> UInt64,
+        resolve: @escaping HostResolver.Resolve = { await HostResolver.shared.addresses(of: $0) }
     ) throws(OutboundSettingsError) {
         self.settings = settings
         self.hmacSHA256 = hmacSHA256
         self.clock = clock
-        client = HTTPClient(
-            eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: try settings.clientConfiguration())
+        self.resolve = resolve
+        let configuration = try settings.clientConfiguration()
+        client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+        pinned = PinnedClients(configuration)
     }
 
     deinit {
@@ -65,7 +79,10 @@ public final class HTTPAction: ActionRunner {
         client.shutdown { _ in }
     }
 
-    public func shutdown() async { try? await client.shutdown() }
+    public func shutdown() async {
+        pinned.shutdown()
+        try? await client.shutdown()
+    }
 
     public func run(_ attempt: ActionAttempt) async -> ActionResult {
         guard case .http(let url, let timeout, let secret) = attempt.action, let payload = attempt.payload else {
@@ -81,7 +98,7 @@ public final class HTTPAction: ActionRunner {
         request.headers.add(name: "webhook-id", value: id)
         request.headers.add(name: "webhook-timestamp", value: timestamp)
         if let secret {
-            guard let key = Self.signingKey(secret) else {
+            guard let key = HTTPSigning.key(of: secret) else {
                 return .failed(
                     ActionFailure(
                         .final, scope: .none,
@@ -91,9 +108,15 @@ public final class HTTPAction: ActionRunner {
             request.headers.add(name: "webhook-signature", value: "v1," + Data(signature).base64EncodedString())
         }
         request.body = .bytes(ByteBuffer(bytes: payload.body))
+        let isRestricted = attempt.isOfTenant || !settings.allow.isEmpty
         do {
-            let answer = try await exchange(request, timeoutNanoseconds: timeout)
+            let answer =
+                isRestricted
+                ? try await restrictedExchange(request, isOfTenant: attempt.isOfTenant, timeoutNanoseconds: timeout)
+                : try await exchange(request, by: client, timeoutNanoseconds: timeout)
             return Self.result(answer.status, answer.retryAfter, place)
+        } catch let refused as RefusedCall {
+            return .failed(ActionFailure(refused.verdict, scope: .none, reason: "POST \(place): \(refused.reason)"))
         } catch let error as HTTPClientError where Self.isConfigurationError(error) {
             return .failed(ActionFailure(.final, scope: .none, reason: "POST \(place): \(error.shortDescription)"))
         } catch {
@@ -102,16 +125,98 @@ public final class HTTPAction: ActionRunner {
         }
     }
 
+    private typealias Reply = (status: Int, retryAfter: String?)
+
     private func exchange(
-        _ request: HTTPClientRequest, timeoutNanoseconds: UInt64
-    ) async throws -> (status: Int, retryAfter: String?) {
-        try await withDeadline(nanoseconds: timeoutNanoseconds) { [client] in
+        _ request: HTTPClientRequest, by client: HTTPClient, timeoutNanoseconds: UInt64
+    ) async throws -> Reply {
+        try await withDeadline(nanoseconds: timeoutNanoseconds) {
             let response = try await client.execute(
                 request, timeout: .nanoseconds(Int64(clamping: timeoutNanoseconds)))
             // The answer is complete with its head; a body that fails or never ends changes nothing.
             _ = try? await response.body.collect(upTo: Self.answerBytesMax)
             return (Int(response.status.code), response.headers.first(name: "Retry-After"))
         }
+    }
+
+    // MARK: - Restricted calls
+
+    /// A call that may not be made.
+    private struct RefusedCall: Error {
+        let verdict: ActionFailure.Verdict
+        let reason: String
+    }
+
+    /// Addresses of one name that are tried in one attempt.
+    private static let addressesMax = 4
+
+    /// Calls a checked address. The time limit covers the resolution too.
+    private func restrictedExchange(
+        _ request: HTTPClientRequest, isOfTenant: Bool, timeoutNanoseconds: UInt64
+    ) async throws -> Reply {
+        let started = ContinuousClock.now
+        // The client reads the host by the same function, so that both mean the same one.
+        guard let host = URL(string: request.url)?.host.map(Self.withoutBrackets), Self.isPlainHost(host) else {
+            throw RefusedCall(verdict: .final, reason: "its host is neither a name nor an address")
+        }
+        let isByProxy = settings.proxy != nil
+        if let refusal = settings.allow.refusal(host: host, isOfTenant: isOfTenant, isResolvedElsewhere: isByProxy) {
+            throw RefusedCall(verdict: .final, reason: refusal.description)
+        }
+        // What a proxy connects to is the proxy's to decide.
+        if isByProxy { return try await exchange(request, by: client, timeoutNanoseconds: timeoutNanoseconds) }
+        let found = try await withDeadline(nanoseconds: timeoutNanoseconds) { [resolve] in
+            if let literal = IPAddress(host) { return [literal] }
+            return await resolve(host)
+        }
+        var refusal: OutboundRefusal?
+        let permitted = found.filter { address in
+            let trouble = settings.allow.refusal(address, host: host, isOfTenant: isOfTenant)
+            refusal = refusal ?? trouble
+            return trouble == nil
+        }
+        if permitted.isEmpty {
+            // Names change their addresses, so this may heal; but nobody waits for it for three days.
+            if let refusal { throw RefusedCall(verdict: .judged, reason: refusal.description) }
+            throw RefusedCall(verdict: .healable, reason: "the host name cannot be resolved")
+        }
+        var last: (any Error)?
+        for address in permitted.prefix(Self.addressesMax) {
+            let spent = Self.nanoseconds(ContinuousClock.now - started)
+            guard spent < timeoutNanoseconds else { throw HTTPClientError.deadlineExceeded }
+            let place = PinnedClients.Place(host: host, address: address)
+            let client = pinned.take(place)
+            defer { pinned.giveBack(place) }
+            do {
+                return try await exchange(request, by: client, timeoutNanoseconds: timeoutNanoseconds - spent)
+            } catch let error where Self.isUnreachable(error) {
+                last = error
+            }
+        }
+        throw last ?? HTTPClientError.deadlineExceeded
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+        let (seconds, attoseconds) = duration.components
+        return UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
+    }
+
+    private static func withoutBrackets(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+    }
+
+    private static func isPlainHost(_ host: String) -> Bool {
+        IPAddress(host) != nil
+            || (1...255).contains(host.utf8.count)
+                && host.utf8.allSatisfy {
+                    (0x61...0x7a).contains($0 | 0x20) || (0x30...0x39).contains($0) || "-._".utf8.contains($0)
+                }
+    }
+
+    /// Whether nothing was sent yet because nobody is there: another address of the name may do.
+    private static func isUnreachable(_ error: any Error) -> Bool {
+        guard let error = error as? IOError else { return (error as? HTTPClientError) == .connectTimeout }
+        return [ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL].contains(error.errnoCode)
     }
 
     static func result(_ status: Int, _ retryAfter: String?, _ place: String) -> ActionResult {
@@ -142,14 +247,5 @@ public final class HTTPAction: ActionRunner {
     /// Stable for a delivery and an action; not repeated when a new data directory counts from 1 again.
     static func webhookID(_ attempt: ActionAttempt) -> String {
         "grapnel_\(String(attempt.receivedNanoseconds, radix: 36))_\(attempt.sequence)_\(attempt.planIndex)"
-    }
-
-    /// `whsec_` and base64, or the bytes as they are; nil when there is no usable key.
-    static func signingKey(_ secret: SecretBytes) -> [UInt8]? {
-        let prefix = Array("whsec_".utf8)
-        guard secret.bytes.starts(with: prefix) else { return secret.isEmpty ? nil : secret.bytes }
-        let encoded = String(decoding: secret.bytes.dropFirst(prefix.count), as: UTF8.self)
-        guard let key = Data(base64Encoded: encoded), !key.isEmpty else { return nil }
-        return [UInt8](key)
     }
 }

@@ -1,7 +1,8 @@
 // OpenShiftRelayAction: hands a verified delivery to the API server's own webhook of its BuildConfig, with a bearer token in place of an
 // anonymous caller (openshift-apiserver, pkg/build/apiserver/registry/buildconfig/webhook.go).
 //
-// The secret of the path was overwritten in the record; the trigger's present one takes its place.
+// The secret of the path was overwritten in the record; the present one of the trigger that accepted the delivery takes its place, so
+// that the API server comes to the same trigger and its `allowEnv`.
 
 import Delivery
 public import Kubernetes
@@ -17,10 +18,10 @@ public struct OpenShiftRelayAction: ActionRunner {
     public init(client: @escaping @Sendable (String) -> KubernetesClient?) { self.client = client }
 
     public func run(_ attempt: ActionAttempt) async -> ActionResult {
-        guard case .openshiftRelay(let target, let type) = attempt.action, let payload = attempt.payload else {
+        guard case .openshiftRelay(let target, let hook) = attempt.action, let payload = attempt.payload else {
             return .failed(ActionFailure(.final, scope: .none, reason: "not an openshift-relay action"))
         }
-        guard let rules = attempt.rules as? OpenShiftRules, let secret = rules.relaySecret(type: type) else {
+        guard let rules = attempt.rules as? OpenShiftRules, let (type, secret) = rules.relay(hook) else {
             return .ignored(reason: IgnoredReason.routeRemoved)
         }
         guard let client = client(target.cluster) else { return .failed(.noCluster(target.cluster)) }

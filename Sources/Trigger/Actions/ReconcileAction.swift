@@ -41,6 +41,14 @@ public struct ReconcileAction: ActionRunner {
         do throws(KubernetesError) {
             let group = FluxKinds.group(of: target)
             let resource = try await Self.resource(of: target, client)
+            if attempt.isConfined, !resource.isNamespaced {
+                return .failed(
+                    ActionFailure(
+                        .final, scope: .none,
+                        reason:
+                            "\(target): a Hook acts on objects of its own namespace only, and this kind has none; the "
+                            + "operator of the server can allow it with the setting allowCrossNamespace"))
+            }
             var annotations = [Self.requestedAt]
             if resource.version == "v1alpha1",
                 try await client.servedVersions(group: group, kind: target.kind) == ["v1alpha1"]

@@ -2,7 +2,8 @@
 //
 // A state machine without I/O, as the core: deliveries, results and the time go in; what to plan now comes out. Namespaces take
 // turns, one delivery each, so that a storm on one does not keep the others waiting. What failed waits with backoff and jitter;
-// nothing is given up before the delivery's age reaches the route's `retry.maxAge`, except what no repetition can help.
+// nothing is given up before the delivery's age reaches the route's `retry.maxAge`, except what no repetition can help. Attempts are
+// counted as those of actions are (DispatcherCore+Results), missing objects too.
 
 import Delivery
 
@@ -13,6 +14,8 @@ struct PlanningDesk: Sendable {
         /// Attempts so far, and those that counted.
         var tries = 0
         var counted = 0
+        /// Attempts that found no target at all.
+        var objectMissing = 0
         var notBefore: UInt64 = 0
     }
 
@@ -30,7 +33,13 @@ struct PlanningDesk: Sendable {
     private(set) var waitingCount = 0
     private var random: SeededRandom
 
-    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+    private let objectMissingAttemptsMax: Int
+
+    /// `objectMissingAttemptsMax`: as for actions (`DispatcherSettings`).
+    init(seed: UInt64, objectMissingAttemptsMax: Int = DispatcherSettings().objectMissingAttemptsMax) {
+        random = SeededRandom(seed: seed)
+        self.objectMissingAttemptsMax = objectMissingAttemptsMax
+    }
 
     /// Deliveries that have no plan yet.
     var count: Int { waitingCount + delayed.count + running.count }
@@ -104,9 +113,12 @@ struct PlanningDesk: Sendable {
             waiting.tries += 1
             if failure.verdict == .final { return .dead(reason: failure.reason) }
             if failure.verdict != .healable { waiting.counted += 1 }
+            if failure.verdict == .objectMissing { waiting.objectMissing += 1 }
             let received = waiting.delivery.receivedNanoseconds
             let age = now > received ? now - received : 0
-            if waiting.counted >= waiting.retry.attempts || age >= waiting.retry.maxAgeNanoseconds {
+            if waiting.counted >= waiting.retry.attempts || waiting.objectMissing >= objectMissingAttemptsMax
+                || age >= waiting.retry.maxAgeNanoseconds
+            {
                 return .dead(reason: failure.reason)
             }
             let ceiling = min(

@@ -152,8 +152,10 @@ public struct TargetPlanner: DeliveryPlanner {
             case .unknown: work.reason = work.reason ?? .repositoryUnknown
             case .otherRef: work.reason = .refMismatch
             }
-        case .ofImage:
-            let refreshes = images().refreshes(of: event)
+        case .ofImage(_, let namespaces):
+            let refreshes = images().refreshes(of: event).filter {
+                namespaces.isEmpty || namespaces.contains($0.target.namespace)
+            }
             if refreshes.isEmpty { work.reason = work.reason ?? .noTarget }
             for refresh in refreshes {
                 try await add(

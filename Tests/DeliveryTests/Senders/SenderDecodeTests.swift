@@ -63,7 +63,10 @@ struct SenderDecodeTests {
                     digest: "sha256:80f0d5c8786bb9e621a45ece0db56d11cdc624ad20da9fe62e9d25490f331d7d")
             ])
         #expect(
-            try decode(.nexus, "nexus-component-created.json").images == [ImageEvent(image: "app1/alpine", tag: "3.4")])
+            try decode(.nexus, "nexus-component-created.json").images == [
+                ImageEvent(
+                    image: "app1/alpine", tag: "3.4", registry: .unknown(otherNames: ["app1/app1/alpine"]))
+            ])
         #expect(try decode(.nexus, "nexus-asset-created.json").images.isEmpty)
         let gcr = try decode(.gcr, "gcr-pubsub-push.json")
         #expect(gcr.event.kind == "INSERT" && gcr.images.count == 1)
@@ -88,7 +91,37 @@ struct SenderDecodeTests {
             "path":"team/app/v1/manifest.json","sha256":"00ff"}}
             """
         let event = SenderTable.decode(.jfrog, senderRequest(body: Array(body.utf8)), eventName: "docker.pushed")
-        #expect(event?.images == [ImageEvent(image: "team/app", tag: "v1", digest: "sha256:00ff")])
+        let registry = ImageRegistry.artifactory(repositoryKey: "docker-local", image: "team/app")
+        #expect(
+            event?.images == [ImageEvent(image: "team/app", tag: "v1", digest: "sha256:00ff", registry: registry)])
+        // The platform's address, where Artifactory sends it, makes the name a whole one.
+        for (origin, image) in [
+            ("https://Art.example.com/artifactory", "art.example.com/docker-local/team/app"),
+            ("https://art.example.com:8443", "art.example.com:8443/docker-local/team/app"),
+            ("art.example.com", "team/app"),
+            ("https://", "team/app"), ("https://a b/", "team/app"),
+        ] {
+            let told = body.replacing("{\"domain\"", with: "{\"jpd_origin\":\"\(origin)\",\"domain\"")
+            let event = SenderTable.decode(.jfrog, senderRequest(body: Array(told.utf8)), eventName: "docker.pushed")
+            #expect(event?.images.first?.image == image && event?.images.first?.registry == registry, "\(origin)")
+        }
+    }
+
+    @Test("ACR and a package URL without a host say so")
+    func hostless() throws {
+        let acr = #"{"action":"push","target":{"repository":"app","tag":"v1"},"request":{"host":""}}"#
+        #expect(
+            SenderTable.decode(.acr, senderRequest(body: Array(acr.utf8)), eventName: "push")?.images == [
+                ImageEvent(image: "app", tag: "v1", registry: .unknown())
+            ])
+        let event = """
+            {"context":{"version":"0.4.1","id":"1","source":"/s","type":"dev.cdevents.artifact.published.0.2.0"},\
+            "subject":{"id":"pkg:oci/app@sha256%3A00ff?tag=v1","type":"artifact"}}
+            """
+        #expect(
+            SenderTable.decode(.cdEvents, senderRequest(body: Array(event.utf8)), eventName: "")?.images == [
+                ImageEvent(image: "app", tag: "v1", digest: "sha256:00ff", registry: .unknown())
+            ])
     }
 
     @Test("CDEvents: an OCI package URL is an image")

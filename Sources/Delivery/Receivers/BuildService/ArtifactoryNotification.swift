@@ -146,16 +146,22 @@ struct ArtifactoryMap: Sendable {
     }
 
     func changes(repoKey: String, image: String, tag: String, digest: String?) -> [ImageChange] {
+        guard isGuessing || ImageReference.isTag(tag) else { return [] }
+        return places(repoKey: repoKey, image: image).map { ImageChange(repository: $0, tag: tag, digest: digest) }
+    }
+
+    /// Where an image of a repository may lie: under its configured prefixes, or, while none are configured at all, under the names
+    /// that the usual ways of access give it.
+    func places(repoKey: String, image: String) -> [ImageChange.Repository] {
         guard isGuessing else {
             return (prefixes[repoKey] ?? []).compactMap { prefix in
-                ImageReference(host: prefix.host, repository: prefix.path + image, tag: tag, aliases: aliases).map {
-                    ImageChange(repository: .named($0.name), tag: tag, digest: digest)
+                ImageReference(host: prefix.host, repository: prefix.path + image, tag: nil, aliases: aliases).map {
+                    .named($0.name)
                 }
             }
         }
         return [
-            ImageChange(repository: .anywhere(repository: repoKey + "/" + image), tag: tag, digest: digest),
-            ImageChange(repository: .labelled(repoKey.lowercased(), repository: image), tag: tag, digest: digest),
+            .anywhere(repository: repoKey + "/" + image), .labelled(repoKey.lowercased(), repository: image),
         ]
     }
 }

@@ -44,6 +44,8 @@ public struct ImageIndex: Sendable {
     }
 
     public let aliases: HostAliases
+    /// Where images of an Artifactory lie.
+    let artifactory: ArtifactoryMap
     let objects: [KpackObject]
     let cluster: String
     let relations: KpackRelations
@@ -52,11 +54,15 @@ public struct ImageIndex: Sendable {
     /// By repository alone, for senders that do not tell the host.
     private var indicesByPath: [String: [Int]] = [:]
 
-    /// `cluster` names the cluster that the objects are of.
-    public init(_ objects: [KpackObject], hostAliases: [String: String] = [:], cluster: String = "local") {
+    /// `cluster` names the cluster that the objects are of; `artifactory` the prefixes under which they name Artifactory's images.
+    public init(
+        _ objects: [KpackObject], hostAliases: [String: String] = [:], artifactory: [ArtifactoryRepository] = [],
+        cluster: String = "local"
+    ) {
         self.objects = objects
         self.cluster = cluster
         self.aliases = HostAliases(hostAliases)
+        self.artifactory = ArtifactoryMap(artifactory, aliases: HostAliases(hostAliases))
         self.relations = KpackRelations(objects)
         for (index, object) in objects.enumerated() {
             for input in object.inputs {

@@ -43,9 +43,15 @@ public struct OpenShiftSettings: Sendable, Equatable {
     public var profile: OpenShiftProfile
     /// For every BuildConfig that names none itself.
     public var mode: OpenShiftMode
+    /// In place of each sender's own window, in profile `grapnel`; nil: the sender's own, 0: nothing is a duplicate. The API server knows
+    /// no duplicates, so profile `upstream` has none either.
+    public var dedupeWindowSeconds: UInt32?
 
-    public init(profile: OpenShiftProfile = .upstream, mode: OpenShiftMode = .instantiate) {
+    public init(
+        profile: OpenShiftProfile = .upstream, mode: OpenShiftMode = .instantiate, dedupeWindowSeconds: UInt32? = nil
+    ) {
         self.profile = profile
         self.mode = mode
+        self.dedupeWindowSeconds = dedupeWindowSeconds
     }
 }

@@ -1,0 +1,71 @@
+// ClusterAccess: the client of the API server that the settings name.
+
+internal import Catalog
+internal import Cluster
+internal import Foundation
+internal import Glibc
+internal import Kubernetes
+internal import Logging
+
+enum ClusterAccess {
+    /// nil when the server runs without a cluster.
+    static func client(_ settings: ServerSettings, _ logger: Logger) throws(CommandFailure) -> KubernetesClient? {
+        do {
+            let kubeconfig: Kubeconfig
+            switch settings.kubernetes {
+            case .off: return nil
+            case .kubeconfig:
+                kubeconfig =
+                    if let path = settings.kubeconfig {
+                        try Kubeconfig.load(path: path, context: settings.kubernetesContext)
+                    } else {
+                        // As kubectl: the files of $KUBECONFIG merged, else ~/.kube/config.
+                        try Kubeconfig.load(context: settings.kubernetesContext)
+                    }
+            case .inCluster: kubeconfig = try Kubeconfig.inCluster()
+            }
+            var limits = KubernetesClient.Settings(version: Version.number)
+            // Flux's own --kube-api-burst: a start lists and watches everything at once.
+            limits.requestsBurst = 300
+            return try KubernetesClient(kubeconfig, settings: limits, logger: logger)
+        } catch {
+            throw .input("\(error)")
+        }
+    }
+
+    /// What this server does in its cluster beside acting on targets; nil when the catalog does not come from there.
+    static func member(
+        _ client: KubernetesClient?, _ settings: ServerSettings, _ logger: Logger,
+        changed: @escaping @Sendable () -> Void
+    ) throws(CommandFailure) -> ClusterMember? {
+        guard let client, settings.catalogSource != .manifests else { return nil }
+        var source = ClusterSource.Settings(cluster: "local")
+        source.namespaces = settings.watchNamespaces
+        source.secretAccess = settings.secretAccess
+        source.secretSelector = settings.secretSelector
+        source.secrets = settings.systems.buildServiceReferences.map {
+            SecretName(namespace: $0.namespace, name: $0.name)
+        }
+        var member = ClusterMember.Settings(source: source, identity: identity, host: host)
+        member.statusOwner =
+            switch settings.receiverStatus {
+            case .auto: .auto
+            case .own: .own
+            case .given: .given
+            }
+        member.leaseNamespace = client.kubeconfig.namespace
+        member.fluxNamespace = settings.fluxNamespace
+        member.graceSeconds = Int(settings.pathGraceNanoseconds / ServerSettings.second)
+        member.retiredPathsFile = settings.dataDirectory + "/retired-paths"
+        member.isObserver = settings.observes
+        do {
+            return try ClusterMember(client, settings: member, logger: logger, changed: changed)
+        } catch {
+            throw .environment("\(error)")
+        }
+    }
+
+    /// Of this replica: the pod's name and something that no earlier process of that name had.
+    private static let identity = host + "_" + UUID().uuidString.lowercased()
+    private static let host = ProcessInfo.processInfo.hostName
+}

@@ -1,0 +1,38 @@
+// Taking over a delivery that another journal received. Not on the way of a delivery: the record is copied.
+
+import Metrics
+
+extension WriterCore {
+    /// Adds a delivery of another journal to the group, under the next sequence, with the time at which it was received.
+    /// Neither deduplicated nor held to its namespace's share: it is owed already, somewhere.
+    mutating func adopt(_ record: StoredRecord, from origin: RecordOrigin) -> AppendResult {
+        guard sealReason == nil, current != nil else { return refuse(.sealed) }
+        var header = record.header
+        guard header.type == .delivery, Int(header.totalLength) == record.bytes.count,
+            record.bytes.count <= options.recordBytesMax
+        else { return refuse(.tooLarge) }
+        guard fits(record.bytes.count) else { return refuse(.full) }
+        header.sequence = nextSequence
+        header.durableMark = 0
+        header.flags = header.flags.intersection(.sameIDOtherBody).union(.adopted)
+        header.dedupeWindowSeconds = 0
+        header.dedupeHash = DedupeHash(low: origin.journal, high: 0)
+        header.reference = origin.sequence
+
+        let (offset, writer) = group.reserve(record.bytes.count)
+        // Sound: the arena has room for the whole record.
+        unsafe record.bytes.withUnsafeBytes { unsafe writer.copy($0, to: 0) }
+        header.encode(into: writer)
+        var added = GroupRecord(
+            sequence: nextSequence, type: .delivery, decision: header.decision, totalLength: record.bytes.count,
+            arenaOffset: offset, arenaLength: record.bytes.count, metaLength: Int(header.metaLength),
+            timeUnixNanoseconds: header.timeUnixNanoseconds)
+        if header.decision == .accepted {
+            added.namespace = namespaces.identifier(cluster: record.cluster, namespace: record.namespace)
+            namespaces.add(UInt64(header.totalLength), to: added.namespace)
+        }
+        group.append(added)
+        nextSequence += 1
+        return .appended(sequence: added.sequence)
+    }
+}
