@@ -30,6 +30,7 @@ test=(
     strace      # shows that an answer waits for the sync
     prometheus  # promtool judges /metrics
     docker-registry # a real sender of notifications
+    nginx-light # a real load balancer in front of two replicas
     python3-yaml            # manifests, chart and settings of deploy/
     golang-go               # renders the chart with the template engine that Helm has
     golang-github-masterminds-sprig-dev
