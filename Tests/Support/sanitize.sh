@@ -22,14 +22,19 @@ for kind in "${@:-thread address}"; do for sanitizer in $kind; do
     log=$scratch/test.log
     # Exit tests end in a trap on purpose; the backtracer would only slow them down. Swift's own runtime never frees
     # some metadata, so leaks are not looked for.
-    # shellcheck disable=SC2086
-    SWIFT_BACKTRACE=enable=no GRAPNEL_SANITIZER=$sanitizer \
-    TSAN_OPTIONS="suppressions=$root/Tests/Support/tsan.supp halt_on_error=0 exitcode=66" \
-    ASAN_OPTIONS="detect_leaks=0" \
-        swift test --disable-xctest --sanitize="$sanitizer" --scratch-path "$scratch" ${SANITIZE_FLAGS:-} </dev/null \
-        >"$log" 2>&1
-    status=$?
-    tail -n 3 "$log"
+    # The clients of an API server by themselves: their deadlines would be broken by neighbours that keep all cores busy.
+    status=0
+    : >"$log"
+    for selection in "--skip ^KubernetesTests" "--filter ^KubernetesTests"; do
+        # shellcheck disable=SC2086
+        SWIFT_BACKTRACE=enable=no GRAPNEL_SANITIZER=$sanitizer \
+        TSAN_OPTIONS="suppressions=$root/Tests/Support/tsan.supp halt_on_error=0 exitcode=66" \
+        ASAN_OPTIONS="detect_leaks=0" \
+            swift test --disable-xctest --sanitize="$sanitizer" --scratch-path "$scratch" ${SANITIZE_FLAGS:-$selection} </dev/null \
+            >>"$log" 2>&1 || status=$?
+        tail -n 2 "$log"
+        [ -n "${SANITIZE_FLAGS:-}" ] && break
+    done
     reports=$(grep -c -E 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$log")
     echo "== $sanitizer: status $status, $reports reports, $((SECONDS - start)) s (log: $log)"
     if [ $status -ne 0 ] || [ "$reports" -ne 0 ]; then
