@@ -301,11 +301,11 @@ def full_disk(context):
         server.data = os.path.join(folder, "data")
         server.start()
         expect(server.push().status, 200, "before")
-        with open(os.path.join(folder, "filler"), "wb") as f:
+        # Unbuffered: what does not fit would be tried once more when the file is closed.
+        with open(os.path.join(folder, "filler"), "wb", buffering=0) as f:
             try:
-                while True:
-                    f.write(bytes(1 << 20))
-                    f.flush()
+                while f.write(bytes(1 << 20)):
+                    pass
             except OSError:
                 pass
         body = padded_push(1 << 20)
