@@ -50,7 +50,6 @@ public final class ClusterMember: Sendable {
     private let owner: Mutex<StatusOwner>
     private let tasks = Mutex<[Task<Void, Never>]>([])
     private let isLeader = Mutex(false)
-    private let judged = Mutex(false)
 
     private static let receiverKinds = Set(WatchedKind.all.filter { $0.kind == "Receiver" }.map(\.name))
 
@@ -99,9 +98,6 @@ public final class ClusterMember: Sendable {
     /// Whether everything was listed, and it is known whose the status is.
     public var isSynced: Bool { source.isSynced && statusOwner != .auto }
 
-    /// Whether each receiver was judged once.
-    public var isJudged: Bool { judged.withLock { $0 } }
-
     /// What an operator should know: what is waited for and what is out of step.
     public var lines: [String] {
         let prefix = settings.source.cluster == "local" ? "cluster" : "cluster \(settings.source.cluster)"
@@ -126,7 +122,6 @@ public final class ClusterMember: Sendable {
                     cluster: cluster, kind: kind, namespace: facts.namespace, name: facts.name)
                 return StatusWriter.Entry(facts: facts, verdict: snapshot.verdicts[identity])
             })
-        if isSynced { judged.withLock { $0 = true } }
     }
 
     /// Tells the team of a receiver that its deliveries come to nothing.
@@ -227,7 +222,7 @@ public final class ClusterMember: Sendable {
             isLeader.withLock { $0 = leads }
             status.setLeader(leads)
             logger.info(
-                leads ? "this replica writes status" : "another replica writes status",
+                leads ? "this replica writes status" : "this replica no longer writes status",
                 metadata: ["lease": "\(settings.leaseNamespace)/\(settings.leaseName)"])
         }
     }

@@ -64,14 +64,12 @@ public final class ObjectCatalog: Sendable {
         }
     }
 
-    /// False when nothing that matters here changed, as when only the object's status did.
-    @discardableResult
-    public func apply(_ collection: Collection, _ object: CatalogObject) -> Bool {
+    /// An object that is new or changed.
+    public func apply(_ collection: Collection, _ object: CatalogObject) {
         let name = ObjectName(namespace: object.facts.namespace, name: object.facts.name)
-        return state.withLock { state in
+        state.withLock { state in
             let old = state.collections[collection]?[name]
             state.collections[collection, default: [:]][name] = Self.held(object, old)
-            return true
         }
     }
 
