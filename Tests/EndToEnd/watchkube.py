@@ -21,7 +21,7 @@ import time
 
 import fakekube
 from fakekube import APIError, Resource, label_filter, merge, missing, not_served
-from harness import free_port
+from harness import free_port, wait_until
 from watchhttp import HAS_NO_STATUS, _Handler
 
 MORE = {
@@ -173,8 +173,8 @@ class WatchKube(fakekube.FakeKube):
         self._tell(("cut", None))
 
     def inject(self, plural, data):
-        """Raw bytes into all watches of a resource; how many there were."""
-        return self._tell(("raw", data), plural)
+        """Raw bytes into all watches of a resource, once there is one: between a list and its watch there is none."""
+        wait_until(lambda: self._tell(("raw", data), plural), 20, "somebody watches %s" % plural)
 
     def _tell(self, item, plural=None):
         with self.changed:
