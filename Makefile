@@ -7,7 +7,7 @@ GRAPNEL := .build/release/grapnel
 SWIFT_SOURCES := Package.swift Sources $(wildcard Tests) \
 	$(foreach package,Benchmarks loadtest,$(wildcard $(addprefix $(package)/,Package.swift Sources Benchmarks Tests)))
 ROUNDS ?= 50
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 20
 
 .PHONY: help deps deps-run deps-peers build run demo demo-cluster test test-long fuzz crash sanitize loadtest bench format lint clean tarball deb test-deploy
 
@@ -41,7 +41,7 @@ test: deps ## everything that must be green; closes with `N passed, N failed, N 
 test-long: deps ## the same with the long simulations, more crash rounds and longer fuzzing
 	@python3 Tests/run.py --long
 
-fuzz: ## each fuzz target for a while (FUZZ_SECONDS, default 60)
+fuzz: ## each fuzz target for a while (FUZZ_SECONDS, default 20)
 	@Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
 crash: build ## ROUNDS (default 50) of: answered 2xx, SIGKILL at once, restart; prints `lost 0 of N`

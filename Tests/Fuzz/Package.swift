@@ -5,7 +5,8 @@ import PackageDescription
 // their sources, compiled here once more with the fuzzer's coverage and the address sanitizer.
 //
 // A new target is a folder with one Swift file, `seeds` and `dictionary` (see Head), and one line in `targets` below; if it
-// tests another room, also a link to that room in Rooms/ and its entry here. run.sh finds it by itself.
+// tests another room, also a link to that room in Rooms/ and its entry here. run.sh finds it by itself. A target with a file
+// `variants` is run once for each of its lines, which FUZZ_VARIANT names.
 
 let rules: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -34,7 +35,8 @@ func shim(_ name: String, _ libraries: [String]) -> Target {
 /// A fuzz target in the folder of its name; the product is `Fuzz` and the name.
 func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(
-        name: "Fuzz\(name)", dependencies: dependencies + ["FuzzDriver"], path: name, exclude: ["seeds", "dictionary"],
+        name: "Fuzz\(name)", dependencies: dependencies + ["FuzzDriver"], path: name,
+        exclude: ["seeds", "dictionary"] + (name == "Decoder" ? ["variants"] : []),
         swiftSettings: rules,
         linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
 }
@@ -54,7 +56,8 @@ let package = Package(
         fuzz("Chunked", ["HTTP"]),
         fuzz("Event", ["Delivery"]),
         fuzz("Expression", ["CEL"]),
-        fuzz("Rules", ["Delivery"]),
+        fuzz("Image", ["Delivery"]),
+        fuzz("Decoder", ["Delivery"]),
     ],
     cxxLanguageStandard: .cxx17
 )

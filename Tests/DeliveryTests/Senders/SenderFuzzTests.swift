@@ -26,6 +26,14 @@ struct SenderFuzzTests {
         "application/x-www-form-urlencoded", "1750000000", "dev.cdevents.change.merged.0.2.0", "\u{212A}", "é", "\u{0}",
     ]
 
+    @Test("Every type is a fuzz target of its own")
+    func everyTypeIsFuzzed() throws {
+        let variants = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../../Fuzz/Decoder/variants")
+        let lines = try String(contentsOf: variants, encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(Set(SenderType.allCases.map(\.name)).subtracting(lines) == [])
+    }
+
     @Test("No request traps, and every answer is one that its sender understands")
     func everyRequestIsAnswered() throws {
         var random = SenderRandom(seed: Self.seed)
