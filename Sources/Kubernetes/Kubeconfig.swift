@@ -51,6 +51,10 @@ public struct Kubeconfig: Sendable {
     public var namespace: String
     /// `https://host:port` or with a path, never with a slash at the end.
     public var server: String
+    /// The name or address in it, without brackets; nil where it holds none.
+    public var serverHost: String? {
+        URL(string: server)?.host.map { $0.hasPrefix("[") ? String($0.dropFirst().dropLast()) : $0 }
+    }
     /// PEM; nil: the system's certificate authorities.
     public var certificateAuthorityPEM: [UInt8]?
     public var skipsTLSVerification: Bool

@@ -470,3 +470,24 @@ def expiry(context):
     wait_until(lambda: site.server.metrics()["grapnel_tls_certificate_expiry_seconds"] > time.time() + 200 * 86_400, 15,
                "the new certificate")
     expect(site.server.log_text().count("expires soon"), 1, "lines")
+
+
+@test("`grapnel check` reads certificate and key as `serve` would")
+def checked(context):
+    folder = os.path.join(context.folder, "checked")
+    os.makedirs(folder)
+    authority = Authority(folder, "authority")
+    certificate, key = authority.issue("right")
+    _, other = authority.issue("other")
+    manifests = os.path.join(context.folder, "checked-manifests")
+    os.makedirs(manifests)
+    for name, text in plain_hook().items():
+        with open(os.path.join(manifests, name), "w") as f:
+            f.write(text)
+    arguments = ["check", "--manifests", manifests, "--tls-listen", "127.0.0.1:0", "--tls-certificate", certificate]
+    result = context.command(*arguments, "--tls-key", key)
+    expect(result.returncode, 0, "the right pair: " + result.stderr)
+    result = context.command(*arguments, "--tls-key", other)
+    expect(result.returncode, 1, "another key: " + result.stderr)
+    expect_that("is not the key of the first certificate" in result.stderr, result.stderr)
+    expect_that("/hooks/team-a/webapp" in result.stdout, "the routes are printed all the same: " + result.stdout)

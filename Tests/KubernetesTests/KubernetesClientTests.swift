@@ -32,10 +32,10 @@ struct KubernetesClientTests {
         } catch { return error }
     }
 
-    func patchError(answering answer: RawAnswer) async throws -> KubernetesError? {
+    func patchError(answering answer: RawAnswer, timeoutSeconds: Int = 20) async throws -> KubernetesError? {
         let server = RawServer { _, _ in answer }
         defer { server.stop() }
-        let client = try client(server.url) { $0.timeoutSeconds = 2 }
+        let client = try client(server.url) { $0.timeoutSeconds = timeoutSeconds }
         let error = await patchError(client)
         await client.shutdown()
         return error
@@ -55,10 +55,11 @@ struct KubernetesClientTests {
         case 2: error = try await patchError(answering: .last("nonsense\r\n\r\n"))
         case 3: error = try await patchError(answering: .last("HTTP/1.1 200"))
         case 4:
-            error = try await patchError(answering: .silence(seconds: 3))
+            error = try await patchError(answering: .silence(seconds: 3), timeoutSeconds: 2)
         default:
             error = try await patchError(
-                answering: .drip(answer("200 OK", String(repeating: "x", count: 100)), pauseSeconds: 0.05))
+                answering: .drip(answer("200 OK", String(repeating: "x", count: 100)), pauseSeconds: 0.05),
+                timeoutSeconds: 2)
         }
         let cause = try #require(error?.cause)
         switch cause {

@@ -193,7 +193,7 @@ struct LeaderElectionTests {
     func lost() async throws {
         let server = LeaseServer()
         let settings = Self.settings {
-            $0.leaseSeconds = 3
+            $0.leaseSeconds = 25
             $0.renewDeadline = .seconds(1)
         }
         let member = try Member("me", server, settings)
@@ -201,7 +201,7 @@ struct LeaderElectionTests {
         server.state.withLock { $0.isDown = true }
         let started = ContinuousClock.now
         #expect(await eventually { !member.isLeading })
-        #expect(ContinuousClock.now - started < .seconds(3))
+        #expect(ContinuousClock.now - started < .seconds(25))
         server.state.withLock { $0.isDown = false }
         #expect(await eventually { member.isLeading })
         await member.stop()
@@ -220,7 +220,7 @@ struct LeaderElectionTests {
             state.lease?["metadata"] = ["name": "l", "resourceVersion": "\(state.version)"]
             state.lease?["spec"] = ["holderIdentity": "thief", "leaseDurationSeconds": 60, "renewTime": "x"]
         }
-        #expect(await eventually(5) { !member.isLeading })
+        #expect(await eventually { !member.isLeading })
         await member.stop()
         #expect(server.holder == "thief", "what is not ours is not given back")
         server.stop()

@@ -11,11 +11,12 @@ import Testing
 struct RestrictedCallTests {
     /// Runs one attempt. `resolve` stands for the name service; what it was asked is counted.
     private func run(
-        _ url: String, allow: [String], isOfTenant: Bool = false, proxy: String? = nil,
+        _ url: String, allow: [String], isOfTenant: Bool = false, proxy: String? = nil, apiServers: [String] = [],
         _ addresses: [String] = [], asked: AskedNames = AskedNames(), seconds: UInt64 = 600
     ) async throws -> ActionResult {
         let settings = OutboundSettings(
-            proxy: proxy, userAgent: "grapnel/test", allow: OutboundAllowList.read(allow).list)
+            proxy: proxy, userAgent: "grapnel/test", allow: OutboundAllowList.read(allow).list,
+            apiServerHosts: apiServers)
         let action = try HTTPAction(
             settings: settings, hmacSHA256: { _, _ in [] }, clock: { epoch },
             resolve: { host in
@@ -62,6 +63,38 @@ struct RestrictedCallTests {
         #expect(result == .done, "\(result)")
         #expect(asked.names == ["Rebind.test"])
         #expect(server.requests.map { $0.field("Host") } == ["Rebind.test:\(server.port)"])
+    }
+
+    @Test("a tenant's call never goes to an API server, by its name, its address, or a name that leads there")
+    func apiServer() async throws {
+        let refused: [(url: String, apiServers: [String])] = [
+            ("https://API.test./version", ["api.test"]), ("http://192.0.2.7:6443/", ["192.0.2.7"]),
+            ("http://[2001:db8::7]/", ["2001:db8:0::7"]), ("http://alias.test/", ["192.0.2.7"]),
+            // The name service gives both the same address.
+            ("http://alias.test/", ["api.test"]),
+        ]
+        for (url, apiServers) in refused {
+            let allow = ["api.test", "alias.test", "192.0.2.0/24", "2001:db8::/32"]
+            let result = failure(
+                try await run(url, allow: allow, isOfTenant: true, apiServers: apiServers, ["192.0.2.7"]))
+            #expect(result?.reason.contains("is an API server") == true, "\(url): \(result as Any)")
+            #expect(result?.verdict != .healable, "\(url)")
+        }
+        // Behind a proxy the name alone can tell.
+        let proxied = failure(
+            try await run(
+                "http://api.test/", allow: ["api.test"], isOfTenant: true, proxy: "http://127.0.0.1:9",
+                apiServers: ["api.test"]))
+        #expect(proxied?.reason.contains("is an API server") == true, "\(proxied as Any)")
+    }
+
+    @Test("the operator's own call may go to an API server")
+    func ownCallToAPIServer() async throws {
+        let server = server()
+        defer { server.stop() }
+        let result = try await run(
+            "http://api.test:\(server.port)/", allow: ["127.0.0.1"], apiServers: ["api.test"], ["127.0.0.1"])
+        #expect(result == .done, "\(result)")
     }
 
     @Test("of several addresses only permitted ones are tried")

@@ -31,6 +31,9 @@ public struct SenderRules: TokenRules {
         self.actions = actions
     }
 
+    /// How a delivery is proven where that was chosen; nil: the type's own way.
+    public var credential: SenderCredential? { configuration.credential }
+
     /// The same rules with other secrets.
     public func proven(by secrets: [SecretBytes]) -> SenderRules {
         var rules = self

@@ -31,7 +31,14 @@ struct CheckCommand: ParsableCommand {
         case .table: print(RouteReport.table(snapshot, reveal: reveal))
         case .json: print(try RouteReport.json(snapshot, reveal: reveal))
         }
-        if snapshot.hasErrors { throw CommandFailure(.wrongInput, []) }
+        var isSound = !snapshot.hasErrors
+        do throws(CommandFailure) {
+            _ = try loaded.settings.tlsFiles?.load()
+        } catch {
+            for message in error.messages { Terminal.error("error: \(message)") }
+            isSound = false
+        }
+        if !isSound { throw CommandFailure(.wrongInput, []) }
     }
 }
 

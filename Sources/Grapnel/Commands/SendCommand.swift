@@ -86,8 +86,13 @@ struct SendCommand: ParsableCommand {
         var delivery = SignedDelivery(
             sender: sender, body: try body(sender), secret: secret, event: event,
             deliveryID: deliveryId ?? UUID().uuidString.lowercased(), scheme: try scheme(route?.route))
+        // A full URL that was given by hand may hold the proof already.
+        var requestTarget = target.target
+        if let route, let credential = route.route.credential, target.target == route.route.path {
+            requestTarget = delivery.prove(by: credential, secret, target: requestTarget)
+        }
         for field in header { try Self.add(field, to: &delivery) }
-        let bytes = try Self.request(delivery, target)
+        let bytes = try Self.request(delivery, target, requestTarget)
         print(transcript(delivery, target))
         do {
             let answer = try PlainExchange.send(bytes, host: target.host, port: target.port)
@@ -237,8 +242,10 @@ struct SendCommand: ParsableCommand {
         delivery.set(name, value, isSecret: isSecret)
     }
 
-    private static func request(_ delivery: SignedDelivery, _ target: HTTPURL) throws -> [UInt8] {
-        var head = "POST \(target.target) HTTP/1.1\r\nHost: \(target.authority)\r\n"
+    private static func request(
+        _ delivery: SignedDelivery, _ target: HTTPURL, _ requestTarget: String
+    ) throws -> [UInt8] {
+        var head = "POST \(requestTarget) HTTP/1.1\r\nHost: \(target.authority)\r\n"
         for field in delivery.fields {
             guard !field.value.utf8.contains(0x0a), !field.value.utf8.contains(0x0d) else {
                 throw CommandFailure(

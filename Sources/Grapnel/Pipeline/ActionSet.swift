@@ -26,7 +26,8 @@ struct ActionSet: Sendable {
         do {
             let outbound = OutboundSettings(
                 proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
-                userAgent: "grapnel/\(Version.number)", allow: settings.systems.outbound.allow)
+                userAgent: "grapnel/\(Version.number)", allow: settings.systems.outbound.allow,
+                apiServerHosts: [client].compactMap { $0?.kubeconfig.serverHost })
             outboundClient = try OutboundClient(settings: outbound)
             let verifier = IDTokenVerifier(
                 pinned: settings.systems.oidcIssuers, client: outboundClient, logger: logger)

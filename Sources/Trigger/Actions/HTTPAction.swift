@@ -29,14 +29,19 @@ public struct OutboundSettings: Sendable {
     public var userAgent: String
     /// Which hosts `http` actions may call.
     public var allow: OutboundAllowList
+    /// Names or addresses of API servers, which no `http` action of a tenant may call, whatever is allowed: a request from this
+    /// server's place in the network is worth more there than elsewhere.
+    public var apiServerHosts: [String]
 
     public init(
-        proxy: String? = nil, caFile: String? = nil, userAgent: String, allow: OutboundAllowList = OutboundAllowList()
+        proxy: String? = nil, caFile: String? = nil, userAgent: String, allow: OutboundAllowList = OutboundAllowList(),
+        apiServerHosts: [String] = []
     ) {
         self.proxy = proxy
         self.caFile = caFile
         self.userAgent = userAgent
         self.allow = allow
+        self.apiServerHosts = apiServerHosts
     }
 }
 
@@ -163,15 +168,22 @@ public final class HTTPAction: ActionRunner {
         if let refusal = settings.allow.refusal(host: host, isOfTenant: isOfTenant, isResolvedElsewhere: isByProxy) {
             throw RefusedCall(verdict: .final, reason: refusal.description)
         }
+        let forbidden = isOfTenant ? settings.apiServerHosts : []
+        if forbidden.contains(where: { Self.isSame($0, host) }) {
+            throw RefusedCall(verdict: .final, reason: Self.apiServerRefusal(host))
+        }
         // What a proxy connects to is the proxy's to decide.
         if isByProxy { return try await exchange(request, by: client, timeoutNanoseconds: timeoutNanoseconds) }
         let found = try await withDeadline(nanoseconds: timeoutNanoseconds) { [resolve] in
             if let literal = IPAddress(host) { return [literal] }
             return await resolve(host)
         }
+        let apiServers = try await addresses(of: forbidden, timeoutNanoseconds: timeoutNanoseconds)
         var refusal: OutboundRefusal?
         let permitted = found.filter { address in
-            let trouble = settings.allow.refusal(address, host: host, isOfTenant: isOfTenant)
+            let trouble =
+                settings.allow.refusal(address, host: host, isOfTenant: isOfTenant)
+                ?? (apiServers.contains(address) ? OutboundRefusal(Self.apiServerRefusal(host)) : nil)
             refusal = refusal ?? trouble
             return trouble == nil
         }
@@ -194,6 +206,33 @@ public final class HTTPAction: ActionRunner {
             }
         }
         throw last ?? HTTPClientError.deadlineExceeded
+    }
+
+    /// Of all hosts together. Who cannot be resolved cannot be reached by that name either.
+    private func addresses(of hosts: [String], timeoutNanoseconds: UInt64) async throws -> [IPAddress] {
+        var found: [IPAddress] = []
+        for host in hosts {
+            if let literal = IPAddress(host) {
+                found.append(literal)
+            } else {
+                found += try await withDeadline(nanoseconds: timeoutNanoseconds) { [resolve] in await resolve(host) }
+            }
+        }
+        return found
+    }
+
+    /// Whether two texts name one host; an address may be written in several ways.
+    private static func isSame(_ a: String, _ b: String) -> Bool {
+        if let address = IPAddress(a) { return address == IPAddress(b) }
+        func bare(_ host: String) -> Substring {
+            let text = host.lowercased()[...]
+            return text.hasSuffix(".") ? text.dropLast() : text
+        }
+        return bare(a) == bare(b)
+    }
+
+    private static func apiServerRefusal(_ host: String) -> String {
+        "\(host.prefix(253)) is an API server of a cluster, which an http action of a Hook from a cluster may not call"
     }
 
     private static func nanoseconds(_ duration: Duration) -> UInt64 {

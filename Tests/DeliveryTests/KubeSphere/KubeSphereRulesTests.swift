@@ -95,13 +95,13 @@ struct KubeSphereRulesTests: KubeSphereSending {
 
     @Test("a branch expression that would explode elsewhere ends in little time") func hostileExpression() throws {
         let builder = Self.builder(nil, expression: "^(a+)+$")
-        let start = ContinuousClock.now
+        let time = ProcessorTime()
         for count in [1_000, 1 << 20] {
             let body = #"{"ref":"refs/heads/\#(String(repeating: "a", count: count))!","head_commit":{"id":"1"}}"#
             let outcome = try send(builder, Self.request(Self.githubPath, Self.github, body: body))
             #expect(outcome.ruling.decision == .ignored(.refMismatch))
         }
-        #expect(ContinuousClock.now - start < .seconds(3))
+        time.expectAtMost(3)
         #expect(Self.builder(expression: "(").branchExpressionTrouble != nil)
         #expect(Self.builder(expression: "(a|b)").branchExpressionTrouble == nil)
         #expect(Self.builder().branchExpressionTrouble == nil)

@@ -56,10 +56,10 @@ struct OpenShiftBodyTests {
             "a: &a\n  b: *a\n", "*x", "\u{0}", "a: \u{7}",
             String(repeating: "{? ", count: 70_000), String(repeating: "x", count: (256 << 10) + 1),
         ]
-        let start = ContinuousClock.now
+        let time = ProcessorTime()
         for text in hostile { #expect(YAMLPayload.json(Array(text.utf8)) == nil, "\(text.prefix(20))") }
         #expect(YAMLPayload.json([0xff, 0xfe]) == nil)
-        #expect(ContinuousClock.now - start < .seconds(5))
+        time.expectAtMost(5)
         // Below the bounds the count of values still holds.
         let wide =
             "a: &a [" + Array(repeating: "x", count: 2_000).joined(separator: ",") + "]\nb: ["
@@ -141,7 +141,7 @@ struct OpenShiftBodyTests {
 
     @Test("deep and long bodies are refused in little time") func hugeBodies() {
         let config = OpenShiftRulesTests.config([OpenShiftRulesTests.trigger(.github, "one")], profile: .grapnel)
-        let start = ContinuousClock.now
+        let time = ProcessorTime()
         for body in [
             String(repeating: "[", count: 1 << 20), String(repeating: "{\"a\":", count: 1 << 18),
             "{\"ref\":\"" + String(repeating: "a", count: 1 << 20) + "\"}",
@@ -150,7 +150,7 @@ struct OpenShiftBodyTests {
             let request = OpenShiftRulesTests.request("one/github", OpenShiftRulesTests.github, body: body)
             #expect(OpenShiftRules(config).rule(on: request, now: 0).decision != .accepted)
         }
-        #expect(ContinuousClock.now - start < .seconds(5))
+        time.expectAtMost(5)
     }
 }
 

@@ -183,10 +183,10 @@ struct OpenShiftRulesTests {
     @Test("a pattern cannot be made slow") func slowPattern() {
         let want = String(repeating: "*a", count: 500) + "b"
         let rule = BuildRefRule(Self.config([], ref: want, options: [.refPatterns]), .upstream)
-        let start = ContinuousClock.now
+        let time = ProcessorTime()
         #expect(!rule.matches(String(repeating: "a", count: 4096)))
         #expect(!rule.matches(String(repeating: "a", count: 1 << 20)))
-        #expect(ContinuousClock.now - start < .seconds(2))
+        time.expectAtMost(2)
     }
 
     @Test("verify-repository takes any clone URL of the payload and nothing without one") func repository() {

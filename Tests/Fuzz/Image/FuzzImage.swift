@@ -21,8 +21,9 @@ enum FuzzImage {
         if let image = ImageReference(text) {
             test(image)
             check(image.tag != nil || image.digest != nil, "neither tag nor digest")
-            // A host of one word is one only beside its port, and `:443` is dropped.
-            if image.host.contains(where: { ".:".contains($0) }) || image.host == "localhost" {
+            // A host of one word is one only beside its port, and `:443` is dropped; `library/` may make a name too long to be read.
+            let hasHost = image.host.contains { ".:".contains($0) } || image.host == "localhost"
+            if hasHost, image.repository.utf8.count <= 255 {
                 check(ImageReference(image.description) == image, "\(image) is read as something else")
             }
         }
