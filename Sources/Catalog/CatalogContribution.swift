@@ -8,6 +8,12 @@ import Delivery
 
 /// What was read, not yet compiled.
 public struct CatalogContribution: Sendable {
+    /// The cluster that all of it is of.
+    public var cluster = "local"
+    /// Whether all of the source was read.
+    public var isComplete = true
+    /// Who decides on Receivers there; nil: as the options say.
+    public var receiverStatus: CatalogOptions.ReceiverStatus?
     /// In the order in which they count: of two that claim one path or name, the first.
     var resources: [PlacedResource] = []
     /// In the order in which they are shown.

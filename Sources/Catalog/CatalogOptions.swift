@@ -22,6 +22,24 @@ public struct BuildServiceSecretReference: Sendable {
     }
 }
 
+/// A cluster beside `local`, as the settings name it.
+public struct CatalogCluster: Sendable {
+    public var name: String
+    /// Lower-case host names at which its routes are reached; empty: any.
+    public var hosts: [String]
+    /// Empty: all.
+    public var watchNamespaces: [String]
+    /// Whether its objects are read, so that they can be found by repository and image.
+    public var isRead: Bool
+
+    public init(name: String, hosts: [String] = [], watchNamespaces: [String] = [], isRead: Bool = true) {
+        self.name = name
+        self.hosts = hosts
+        self.watchNamespaces = watchNamespaces
+        self.isRead = isRead
+    }
+}
+
 public struct CatalogOptions: Sendable {
     /// Who decides on the readiness and path of a Flux Receiver.
     public enum ReceiverStatus: String, Sendable, CaseIterable {
@@ -49,6 +67,8 @@ public struct CatalogOptions: Sendable {
     public var buildServiceReferences: [BuildServiceSecretReference] = []
     /// The name of the cluster for identities and targets.
     public var cluster: String
+    /// The others, which targets of Hooks in manifest files may name.
+    public var clusters: [CatalogCluster] = []
     /// By namespace: what the paths of its Hooks may begin with, beside `/hooks/<namespace>/`. For Hooks from a cluster.
     public var hookPaths: [String: [String]] = [:]
     /// Namespaces whose Hooks may act on objects of others. For Hooks from a cluster.
@@ -73,5 +93,15 @@ public struct CatalogOptions: Sendable {
         self.allowExec = allowExec
         self.bodyBytesMax = bodyBytesMax
         self.cluster = cluster
+    }
+
+    /// The options for what `contribution` gives.
+    func options(for contribution: CatalogContribution) -> CatalogOptions {
+        var options = self
+        options.receiverStatus = contribution.receiverStatus ?? receiverStatus
+        guard contribution.cluster != cluster else { return options }
+        options.cluster = contribution.cluster
+        options.watchNamespaces = clusters.first { $0.name == contribution.cluster }?.watchNamespaces ?? []
+        return options
     }
 }

@@ -109,8 +109,8 @@ public struct CatalogSnapshot: Sendable {
     public var families: [any PathFamily] = []
     /// From repositories and images to what follows them.
     public var repositories = RepositoryIndex()
-    /// From images to the kpack objects that read them.
-    public var images = ImageIndex([])
+    /// From images to the kpack objects that read them, by cluster.
+    public var images: [String: ImageIndex] = [:]
 
     public init(
         routes: [RouteDefinition] = [], unserved: [UnservedReceiver] = [], problems: [CatalogProblem] = [],

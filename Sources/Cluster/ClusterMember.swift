@@ -98,6 +98,9 @@ public final class ClusterMember: Sendable {
     /// Whether everything was listed, and it is known whose the status is.
     public var isSynced: Bool { source.isSynced && statusOwner != .auto }
 
+    /// Whether nothing at all could be listed so far, and each list failed at least once.
+    public var isUnreached: Bool { source.report.isUnreached }
+
     /// What an operator should know: what is waited for and what is out of step.
     public var lines: [String] {
         let prefix = settings.source.cluster == "local" ? "cluster" : "cluster \(settings.source.cluster)"

@@ -167,6 +167,7 @@ public final class ObjectCatalog: Sendable {
     public func contribution() -> CatalogContribution {
         let state = state.withLock { $0 }
         var contribution = CatalogContribution()
+        contribution.cluster = cluster
         let place = "cluster \(cluster)"
         contribution.rank[place] = 0
         contribution.unreadableSecrets = state.unreadable

@@ -50,6 +50,10 @@ extension RouteCompiler {
         addRules(to: &route, configuration, secrets: route.secrets)
         if configuration.credential == .pathSegment { addTokenPath(route.path) }
         for action in hook.actions { add(action, to: &route, &reasons, placed) }
+        if !placed.isOfTenant, let trouble = clusterTrouble(of: hook) {
+            report(placed.place(trouble.line), identity, "not ready: \(trouble.text)")
+            reasons.append(trouble.text)
+        }
         if let reason = reasons.first {
             route.actions = []
             route.selections = []
@@ -121,8 +125,9 @@ extension RouteCompiler {
             route.selections.append(selection(.reconcile, match, route.identity, placed))
         case .openshiftBuild(let object): add(object, .openshiftBuild, "build.openshift.io/v1", to: &route, placed)
         case .s2iRun(let object): add(object, .s2iRun, "devops.kubesphere.io/v1alpha1", to: &route, placed)
-        case .kpackRefresh:
-            route.selections.append(Selection(.kpackRefresh, .ofImage(cluster: options.cluster)))
+        case .kpackRefresh(let cluster):
+            route.selections.append(
+                Selection(.kpackRefresh, .ofImage(cluster: cluster?.value ?? options.cluster)))
         case .http(let url, let timeout, let reference):
             if let host = try? HTTPURL(url).host,
                 let refusal = options.outboundAllow.refusal(host: host, isOfTenant: placed.isOfTenant)
@@ -173,7 +178,8 @@ extension RouteCompiler {
             namespaces = [identity.namespace]
         }
         return Selection(
-            act, .ofRepository(cluster: options.cluster, kinds: match.kinds, namespaces: namespaces),
+            act,
+            .ofRepository(cluster: match.cluster?.value ?? options.cluster, kinds: match.kinds, namespaces: namespaces),
             place: "matchRepository")
     }
 
@@ -191,7 +197,7 @@ extension RouteCompiler {
                         + "outside of the own namespace")
             }
             let reference = TargetReference(
-                cluster: options.cluster, apiVersion: apiVersion, kind: target.kind,
+                cluster: target.cluster?.value ?? options.cluster, apiVersion: apiVersion, kind: target.kind,
                 namespace: target.namespace ?? route.identity.namespace, name: target.name)
             route.selections.append(Selection(act, .named(reference), place: act.rawValue))
         }

@@ -1,7 +1,7 @@
 // RouteCompiler+Tenant: what a Hook may not do when whoever may write to a namespace wrote it (DESIGN section 5).
 //
 //   path      below /hooks/<its namespace>/, or below what the server's hookPaths grants the namespace
-//   targets   of its own namespace, unless allowCrossNamespace names it
+//   targets   in its own cluster, of its own namespace, unless allowCrossNamespace names it
 //   exec      never
 //   http      to hosts of outbound.allow, never to this machine, its neighbours or the API server (checked again at the call)
 //
@@ -45,6 +45,10 @@ extension RouteCompiler {
     private func actionTrouble(_ hook: HookManifest, _ namespace: String) -> String? {
         let isFree = options.allowCrossNamespace.contains(namespace)
         for action in hook.actions {
+            if let other = action.cluster, other.value != options.cluster {
+                return "a Hook acts in its own cluster only, and \(other.path) names another; Hooks in manifest files of the "
+                    + "server may"
+            }
             switch action {
             case .exec: return "exec actions are for Hooks in manifest files of the server only"
             case .reconcile(let target):

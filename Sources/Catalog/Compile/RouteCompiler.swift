@@ -20,7 +20,9 @@ struct RouteCompiler {
     private var unserved: [UnservedReceiver] = []
     private var sources: [SourceObject] = []
     private var families: [any PathFamily] = []
-    private var images = ImageIndex([])
+    private(set) var images: [String: ImageIndex] = [:]
+    /// Whether all objects of the cluster are known.
+    let isComplete: Bool
     private var tokenPaths: [String] = []
     private var problems: [CatalogProblem] = []
     private var secretPlaces: [RouteIdentity: [String]] = [:]
@@ -38,22 +40,41 @@ struct RouteCompiler {
         var secretPlaces: [RouteIdentity: [String]]
         var sources: [SourceObject]
         var families: [any PathFamily]
-        var images: ImageIndex
+        var images: [String: ImageIndex]
         var verdicts: [RouteIdentity: ReceiverVerdict]
     }
 
-    /// Each resource of `contribution` stands there once.
+    /// Of each cluster one contribution, in which each resource stands once.
     static func compile(
-        _ contribution: CatalogContribution, options: CatalogOptions, filters: FilterCache
+        _ clusters: [CatalogContribution], options: CatalogOptions, filters: FilterCache
     ) -> Result {
+        defer { filters.sweep() }
+        var all = compiled(clusters[0], options, filters)
+        for cluster in clusters.dropFirst() { all.append(compiled(cluster, options, filters)) }
+        all.families = [
+            OpenShiftPathFamily(settings: options.openShift, cluster: options.cluster),
+            KubeSpherePathFamily(cluster: options.cluster),
+        ]
+        if all.claims.contains(where: { $0.route.identity.kind == .buildService }) {
+            all.families.append(BuildServicePathFamily())
+        }
+        if !all.tokenPaths.isEmpty { all.families.append(TokenPathFamily(routes: all.tokenPaths)) }
+        return all.settled()
+    }
+
+    /// What one cluster gives, its claims not yet settled.
+    private static func compiled(
+        _ contribution: CatalogContribution, _ options: CatalogOptions, _ filters: FilterCache
+    ) -> RouteCompiler {
+        let hosts = options.clusters.first { $0.name == contribution.cluster }?.hosts ?? []
+        let options = options.options(for: contribution)
         let resources = contribution.resources
         let secrets = resources.lazy.compactMap { placed -> SecretManifest? in
             if case .secret(let secret) = placed.resource { secret } else { nil }
         }
         var compiler = RouteCompiler(
-            options: options, secrets: SecretBook(secrets, unreadable: contribution.unreadableSecrets), filters: filters
-        )
-        defer { filters.sweep() }
+            options: options, secrets: SecretBook(secrets, unreadable: contribution.unreadableSecrets),
+            filters: filters, isComplete: contribution.isComplete)
         for placed in resources {
             guard compiler.isWatched(placed.resource.key.namespace) else { continue }
             switch placed.resource {
@@ -75,23 +96,33 @@ struct RouteCompiler {
         let kpack = resources.compactMap { placed -> KpackObject? in
             if case .kpack(let object) = placed.resource { object.object } else { nil }
         }
-        compiler.images = compiler.addBuildService(kpack)
-        compiler.families = [
-            OpenShiftPathFamily(settings: options.openShift, cluster: options.cluster),
-            KubeSpherePathFamily(cluster: options.cluster),
-        ]
-        if compiler.claims.contains(where: { $0.route.identity.kind == .buildService }) {
-            compiler.families.append(BuildServicePathFamily())
-        }
-        if !compiler.tokenPaths.isEmpty { compiler.families.append(TokenPathFamily(routes: compiler.tokenPaths)) }
+        compiler.images[options.cluster] = compiler.addBuildService(kpack)
         for retired in contribution.retiredPaths { compiler.add(retired) }
-        return compiler.settled()
+        compiler.keep(to: hosts)
+        return compiler
     }
 
-    init(options: CatalogOptions, secrets: SecretBook, filters: FilterCache = FilterCache()) {
+    init(
+        options: CatalogOptions, secrets: SecretBook, filters: FilterCache = FilterCache(), isComplete: Bool = true
+    ) {
         self.options = options
         self.secrets = secrets
         self.filters = filters
+        self.isComplete = isComplete
+    }
+
+    /// Takes over what another cluster gives.
+    private mutating func append(_ other: RouteCompiler) {
+        claims += other.claims
+        unserved += other.unserved
+        sources += other.sources
+        tokenPaths += other.tokenPaths
+        // What is wrong with the settings is wrong for each cluster.
+        let known = Set(problems)
+        problems += other.problems.filter { !known.contains($0) }
+        verdicts.merge(other.verdicts) { first, _ in first }
+        images.merge(other.images) { first, _ in first }
+        secretPlaces.merge(other.secretPlaces) { first, _ in first }
     }
 
     private func isWatched(_ namespace: String) -> Bool {
@@ -100,10 +131,11 @@ struct RouteCompiler {
 
     func settled() -> Result {
         let settled = PathClaims(claims)
+        let owners = settled.owners
         var result = Result(
-            routes: settled.owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces,
+            routes: owners.map(\.route), unserved: unserved, problems: problems, secretPlaces: secretPlaces,
             sources: sources, families: families, images: images, verdicts: verdicts)
-        for owner in settled.owners where owner.route.identity.kind == .hook {
+        for owner in owners where owner.route.identity.kind == .hook {
             result.verdicts[owner.route.identity] = Self.verdict(of: owner.route)
         }
         for lost in settled.lost {
@@ -193,6 +225,7 @@ struct RouteCompiler {
     mutating func reconcile(
         _ target: ReceiverTarget, of identity: RouteIdentity, _ place: SourcePlace
     ) -> Action? {
+        guard let cluster = cluster(target.cluster, of: identity) else { return nil }
         let namespace = target.namespace ?? identity.namespace
         let name = "\(target.kind)/\(namespace)/\(target.name)"
         if options.noCrossNamespaceRefs, namespace != identity.namespace {
@@ -207,7 +240,7 @@ struct RouteCompiler {
         }
         return .reconcile(
             TargetReference(
-                cluster: options.cluster, apiVersion: target.apiVersion, kind: target.kind, namespace: namespace,
+                cluster: cluster, apiVersion: target.apiVersion, kind: target.kind, namespace: namespace,
                 name: target.name))
     }
 }

@@ -39,8 +39,10 @@ enum HookActions {
         case "openshiftBuild": return object(place, "name", "BuildConfig", findings).map { .openshiftBuild($0) }
         case "s2iRun": return object(place, "builderName", "S2iBuilder", findings).map { .s2iRun($0) }
         case "kpackRefresh":
-            if !field.value.isNull { YAMLFields(field.value, path: place.path, findings: findings)?.finish() }
-            return .kpackRefresh
+            var fields = field.value.isNull ? nil : YAMLFields(field.value, path: place.path, findings: findings)
+            let cluster = fields?.text("cluster")
+            fields?.finish()
+            return .kpackRefresh(cluster: cluster)
         case "http": return http(place, findings)
         case "exec": return exec(place, findings)
         case "log":
@@ -74,7 +76,8 @@ enum HookActions {
             fields.findings.error(namespace.line, "\(namespace.path) \(quoted(namespace.value)) is no namespace")
         }
         return RepositoryMatch(
-            kinds: kinds.map { $0.map(\.value) } ?? known, namespaces: namespaces.map(\.value), line: fields.line)
+            kinds: kinds.map { $0.map(\.value) } ?? known, namespaces: namespaces.map(\.value),
+            cluster: fields.text("cluster"), line: fields.line)
     }
 
     /// One object by name, or all of the event's repository.
@@ -88,13 +91,15 @@ enum HookActions {
         }
         let name = fields.text(nameField, required: true)
         let namespace = fields.text("namespace")
+        let cluster = fields.text("cluster")
         fields.finish()
         let errorsBefore = findings.errors.count
         ReceiverManifest.checkReference(apiVersion: nil, kind: nil, name: name, namespace: namespace, findings)
         guard let name, findings.errors.count == errorsBefore else { return nil }
         return .named(
             ReceiverTarget(
-                apiVersion: nil, kind: kind, name: name.value, namespace: namespace?.value, line: place.line))
+                apiVersion: nil, kind: kind, name: name.value, namespace: namespace?.value, cluster: cluster,
+                line: place.line))
     }
 
     private static func reconcile(_ place: Placed<YAMLNode>, _ findings: YAMLFindings) -> HookAction? {
@@ -107,6 +112,7 @@ enum HookActions {
         let kind = fields.text("kind", required: true)
         let name = fields.text("name", required: true)
         let namespace = fields.text("namespace")
+        let cluster = fields.text("cluster")
         fields.finish()
         let errorsBefore = findings.errors.count
         ReceiverManifest.checkReference(
@@ -122,7 +128,7 @@ enum HookActions {
         return .reconcile(
             ReceiverTarget(
                 apiVersion: apiVersion?.value, kind: kind.value, name: name.value, namespace: namespace?.value,
-                line: place.line))
+                cluster: cluster, line: place.line))
     }
 
     private static func http(_ place: Placed<YAMLNode>, _ findings: YAMLFindings) -> HookAction? {

@@ -17,10 +17,21 @@ enum HookAction: Sendable {
     case reconcileMatching(RepositoryMatch)
     case openshiftBuild(HookObject)
     case s2iRun(HookObject)
-    case kpackRefresh
+    case kpackRefresh(cluster: Placed<String>?)
     case http(url: String, timeoutNanoseconds: UInt64, signing: SecretReference?)
     case exec(command: [String], timeoutNanoseconds: UInt64, line: Int)
     case log
+
+    /// The cluster that it names; nil: it names none.
+    var cluster: Placed<String>? {
+        switch self {
+        case .reconcile(let target), .openshiftBuild(.named(let target)), .s2iRun(.named(let target)): target.cluster
+        case .reconcileMatching(let match), .openshiftBuild(.matching(let match)), .s2iRun(.matching(let match)):
+            match.cluster
+        case .kpackRefresh(let cluster): cluster
+        case .http, .exec, .log: nil
+        }
+    }
 }
 
 /// `matchRepository: true` and where to look.
@@ -28,6 +39,8 @@ struct RepositoryMatch: Sendable {
     let kinds: [String]
     /// Empty: the Hook's own; `*`: all.
     let namespaces: [String]
+    /// nil: the Hook's own.
+    let cluster: Placed<String>?
     let line: Int
 }
 

@@ -76,12 +76,12 @@ struct ObjectMetadata {
 }
 
 /// The rules of names (RFC 1123, Kubernetes apimachinery validation).
-enum KubernetesName {
-    static func isLabel(_ text: String) -> Bool {
+package enum KubernetesName {
+    package static func isLabel(_ text: String) -> Bool {
         text.utf8.count <= 63 && isLabelOfAnyLength(text.utf8[...])
     }
 
-    static func isSubdomain(_ text: String) -> Bool {
+    package static func isSubdomain(_ text: String) -> Bool {
         text.utf8.count <= 253
             && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
                 .allSatisfy(isLabelOfAnyLength)

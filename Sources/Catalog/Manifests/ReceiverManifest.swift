@@ -7,6 +7,8 @@ struct ReceiverTarget: Sendable {
     let kind: String
     let name: String
     let namespace: String?
+    /// nil: the receiver's own.
+    var cluster: Placed<String>? = nil
     /// For the name `*`; nil: none were written.
     var labels: [String: String]? = nil
     var filter: Placed<String>? = nil

@@ -82,6 +82,16 @@ public final class CollectionReport: Sendable {
         }
     }
 
+    /// Whether every list failed, and none was known before.
+    public var isUnreached: Bool {
+        states.withLock { states in
+            !states.isEmpty
+                && states.values.allSatisfy { state in
+                    if case .pending(_, .some, _) = state { true } else { false }
+                }
+        }
+    }
+
     /// What an operator should know, one line each: first what is waited for, then what is out of step.
     public var lines: [String] {
         let now = states.withLock { $0 }

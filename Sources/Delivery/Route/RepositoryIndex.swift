@@ -90,8 +90,8 @@ public struct RepositoryIndex: Sendable {
         case otherRef
     }
 
-    /// The objects of these kinds, in these namespaces (empty: all), that follow what the event pushed.
-    public func match(_ event: Event, kinds: [String], namespaces: [String]) -> Match {
+    /// The objects of one cluster, of these kinds, in these namespaces (empty: all), that follow what the event pushed.
+    public func match(_ event: Event, cluster: String = "local", kinds: [String], namespaces: [String]) -> Match {
         var candidates = event.repositoryURLs.compactMap { url in
             RepositoryName(url: url).map { (indexes: indexes[.git($0)] ?? [], ref: event.ref) }
         }
@@ -105,7 +105,7 @@ public struct RepositoryIndex: Sendable {
         for (indexes, ref) in candidates {
             for index in indexes where !seen.contains(index) {
                 let object = objects[Int(index)]
-                guard kinds.contains(object.target.kind),
+                guard object.target.cluster == cluster, kinds.contains(object.target.kind),
                     namespaces.isEmpty || namespaces.contains(object.target.namespace)
                 else { continue }
                 isKnown = true

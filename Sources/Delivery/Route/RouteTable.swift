@@ -4,7 +4,8 @@
 // hash over the path, one probe sequence, no allocation.
 //
 //   buckets:  open addressing over the path's hash; -1 empty; an entry is the index of the first route with that path
-//   routes:   hot facts of each route, fixed size; `next` chains routes of one path and different hosts, the one for any host last
+//   routes:   hot facts of each route, fixed size; `next` chains routes of one path and different hosts, the one for any host last;
+//             `sibling` those that are one receiver in several clusters
 //   bytes:    paths, hosts, identities, event names: one block, addressed by offset
 //
 // Threads: written in init, then only read. Loops keep a reference for as long as a delivery of theirs points into it.
@@ -37,6 +38,7 @@ public final class RouteTable: @unchecked Sendable {
         var fingerprint: UInt32
         var bodyBytesMax: Int
         var next: Int32
+        var sibling: Int32 = -1
         var path: Text
         var host: Text
         var cluster: Text
@@ -154,6 +156,7 @@ public final class RouteTable: @unchecked Sendable {
                 return
             }
             if unsafe Self.equal(view(hot[first].path), path) {
+                if join(number, siblingsFrom: first) { return }
                 // A host of its own goes before any host.
                 if unsafe hot[number].host.count > 0 && hot[first].host.count == 0 {
                     unsafe hot[number].next = Int32(first)
@@ -170,6 +173,20 @@ public final class RouteTable: @unchecked Sendable {
             }
             bucket = (bucket + 1) & bucketMask
         }
+    }
+
+    /// Chains the route to the one on its path that it is a sibling of; false when there is none.
+    private func join(_ number: Int, siblingsFrom first: Int) -> Bool {
+        var other = first
+        while other >= 0 {
+            if definitions[number].isSibling(of: definitions[other]) {
+                while unsafe hot[other].sibling >= 0 { other = unsafe Int(hot[other].sibling) }
+                unsafe hot[other].sibling = Int32(number)
+                return true
+            }
+            other = unsafe Int(hot[other].next)
+        }
+        return false
     }
 
     // - Lookup
@@ -228,6 +245,18 @@ public final class RouteTable: @unchecked Sendable {
 
     // - Facts of a route, by index
 
+    /// The next route that is the same receiver in another cluster, or -1. The one that is found by its path leads to all of them.
+    public func sibling(of route: Int) -> Int { unsafe Int(facts(route).pointee.sibling) }
+    /// The route and all its siblings behind it, those that are ready first.
+    public func siblings(of route: Int) -> [Int] {
+        var all: [Int] = []
+        var next = route
+        while next >= 0 {
+            all.append(next)
+            next = sibling(of: next)
+        }
+        return all
+    }
     public func sender(of route: Int) -> SenderType { unsafe facts(route).pointee.sender }
     public func kind(of route: Int) -> ReceiverKind { unsafe facts(route).pointee.kind }
     /// Rules of its own decide (`RouteDefinition.rules`).
@@ -245,6 +274,7 @@ public final class RouteTable: @unchecked Sendable {
         return unsafe facts.pointee.readiness == .unavailable
             || (facts.pointee.readiness == .secretUnusable && facts.pointee.kind == .hook)
     }
+    public func isReady(_ route: Int) -> Bool { unsafe facts(route).pointee.readiness == .ready }
     /// A Flux route whose Secret cannot prove anything: 400 after the body.
     public func isSecretUnusable(_ route: Int) -> Bool { unsafe facts(route).pointee.readiness == .secretUnusable }
     public func cluster(of route: Int) -> UnsafeRawBufferPointer { unsafe view(facts(route).pointee.cluster) }

@@ -62,8 +62,23 @@ extension RouteTable {
             }
             return .accepted
         }
+        var other = sibling(of: route)
+        while other >= 0 {
+            if unsafe isReady(other) && accepts(event: event, route: other) { return .accepted }
+            other = sibling(of: other)
+        }
         if kind(of: route) == .receiver { return .refused(.eventNotListed) }
         return unsafe equals(event, "ping") ? .ignored(.ping) : .ignored(.eventNotListed)
+    }
+
+    /// Whether a proven delivery to a path is also, or only, for this one of several siblings.
+    public func concerns(_ head: UnsafeRawPointer, _ labels: DeliveryLabels, route: Int) -> Bool {
+        guard isReady(route) else { return false }
+        let sender = sender(of: route)
+        guard sender == .github || sender == .gitlab else { return true }
+        let event = unsafe UnsafeRawBufferPointer(
+            start: head + Int(labels.event.offset), count: Int(labels.event.count))
+        return unsafe accepts(event: event, route: route)
     }
 
     /// Overwrites what serves as proof with `*`, in place, so that it never reaches the disk. Signatures stay. Called when the

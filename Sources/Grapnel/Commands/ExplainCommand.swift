@@ -53,9 +53,9 @@ struct ExplainCommand: ParsableCommand {
         let snapshot = ManifestCatalog(options: settings.catalogOptions).load()
         let secrets = KnownSecrets(
             snapshot, manifests: settings.manifests, settings: settings.catalogOptions.buildService)
-        let client = try Self.client(settings)
+        let clients = try Self.clients(settings)
         let explainer = Explainer(
-            settings: settings, snapshot: snapshot, secrets: secrets, client: client,
+            settings: settings, snapshot: snapshot, secrets: secrets, clients: clients,
             now: at.map { $0 * 1_000_000_000 } ?? cl_now_realtime(), checkToken: try Self.tokenCheck(settings))
         var values: [String] = []
         let explanation: Explanation
@@ -74,7 +74,7 @@ struct ExplainCommand: ParsableCommand {
                     .environment, "\(source) holds no request: a request line and header fields come first")
             }
         }
-        Blocking.wait { await client?.shutdown() }
+        Blocking.wait { for client in clients.values { await client.shutdown() } }
         let redact = Redaction(secrets, values: values)
         print(json ? JSONText.pretty.text(redact(explanation.json)) : ExplanationText.make(explanation, redact))
         if !explanation.outcome.isWell { throw CommandFailure(.wrongInput, []) }
@@ -111,8 +111,14 @@ struct ExplainCommand: ParsableCommand {
         }
     }
 
-    private static func client(_ settings: ServerSettings) throws -> KubernetesClient? {
-        try ClusterAccess.client(settings, Logger(label: "explain") { _ in SwiftLogNoOpLogHandler() })
+    /// By the cluster's name.
+    private static func clients(_ settings: ServerSettings) throws -> [String: KubernetesClient] {
+        var clients: [String: KubernetesClient] = [:]
+        for (name, settings) in settings.eachCluster {
+            clients[name] = try ClusterAccess.client(
+                settings, Logger(label: "explain") { _ in SwiftLogNoOpLogHandler() })
+        }
+        return clients
     }
 
     /// Verifies ID tokens as the server does, and keeps what it would log.

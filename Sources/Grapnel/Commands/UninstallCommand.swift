@@ -35,11 +35,30 @@ struct UninstallCommand: ParsableCommand {
     func run() throws {
         let settings = try options.load().settings
         let logger = Logger(label: "uninstall") { _ in SwiftLogNoOpLogHandler() }
-        guard let client = try ClusterAccess.client(settings, logger) else {
+        let each = settings.eachCluster
+        guard !each.isEmpty else {
             throw CommandFailure.input(
                 "--kubernetes is off: there is no cluster to clean up. Add --kubernetes in-cluster or --kubernetes kubeconfig."
             )
         }
+        var failures: [CommandFailure] = []
+        for (name, settings) in each {
+            if each.count > 1 { print("cluster \(name):") }
+            do throws(CommandFailure) {
+                try remove(settings, logger)
+            } catch {
+                guard each.count > 1 else { throw error }
+                // The others are cleaned up all the same.
+                failures.append(CommandFailure(error.status, error.messages.map { "cluster \(name): \($0)" }))
+            }
+        }
+        guard let worst = failures.map(\.status).max(by: { $0.rawValue < $1.rawValue }) else { return }
+        throw CommandFailure(worst, failures.flatMap(\.messages))
+    }
+
+    /// In one cluster.
+    private func remove(_ settings: ServerSettings, _ logger: Logger) throws(CommandFailure) {
+        guard let client = try ClusterAccess.client(settings, logger) else { return }
         let uninstall = Uninstall(client: client, settings: settings, isDryRun: dryRun)
         let result = Blocking.wait { () -> Swift.Result<Uninstall.Report, CommandFailure> in
             do throws(CommandFailure) { return .success(try await uninstall.run()) } catch { return .failure(error) }

@@ -7,14 +7,16 @@ import Kubernetes
 
 struct CatalogChecks {
     let settings: ServerSettings
-    let cluster: ClusterView
+    /// In the order of the settings.
+    let names: [String]
+    let views: [String: ClusterView]
 
     private static let problemsMax = 100
     private static let targetsMax = 200
 
     func run() -> (findings: [Finding], snapshot: CatalogSnapshot) {
         var contributions: [CatalogContribution] = []
-        var options = settings.catalogOptions
+        let options = settings.catalogOptions
         if settings.catalogSource != .cluster {
             let manifests = ManifestCatalog(options: options)
             guard let read = Bounded.call({ manifests.read() }) else {
@@ -22,9 +24,11 @@ struct CatalogChecks {
             }
             contributions.append(read)
         }
-        if let objects = cluster.objects {
-            contributions.append(objects.contribution())
-            options.receiverStatus = cluster.isStatusGiven ? .given : .own
+        for view in names.compactMap({ views[$0] }) {
+            guard let objects = view.objects else { continue }
+            var contribution = objects.contribution()
+            contribution.receiverStatus = view.isStatusGiven ? .given : .own
+            contributions.append(contribution)
         }
         let snapshot = CatalogSnapshot.compile(contributions, options: options)
         return (problems(snapshot) + [summary(snapshot)] + targets(snapshot), snapshot)
@@ -63,19 +67,23 @@ struct CatalogChecks {
     // MARK: - Targets
 
     private func targets(_ snapshot: CatalogSnapshot) -> [Finding] {
-        guard let client = cluster.client else { return [] }
-        let all = Self.targets(of: snapshot)
+        let clients = views.compactMapValues(\.client)
+        let all = Self.targets(of: snapshot).filter { clients[$0.cluster] != nil }
         guard !all.isEmpty else { return [] }
         var findings: [Finding] = []
         var found = 0
         for target in all.prefix(Self.targetsMax) {
+            guard let client = clients[target.cluster] else { continue }
             let result = Bounded.run { await Self.trouble(client, target) }
             switch result {
             case nil: return findings + [Bounded.hung("targets", "see why the API server is slow")]
             case .some(nil): found += 1
             case .some(let message?):
                 findings.append(
-                    .warn("targets", "\(target): \(message)", "create it, or correct the receiver that names it"))
+                    .warn(
+                        "targets",
+                        (target.cluster == ClusterSettings.local ? "" : "cluster \(target.cluster): ") + "\(target): \(message)",
+                        "create it, or correct the receiver that names it"))
             }
         }
         if found > 0 { findings.append(.ok("targets", "\(found) that receivers name are there")) }

@@ -21,7 +21,9 @@ struct ClusterView: Sendable {
 }
 
 struct ClusterChecks {
+    /// Of this cluster alone (`ServerSettings.eachCluster`).
     let settings: ServerSettings
+    var name = ClusterSettings.local
 
     private static let subject = "API server"
     /// Shorter than the bound of a check, so that its own words are heard.
@@ -32,15 +34,10 @@ struct ClusterChecks {
 
     func look() -> ClusterView {
         var view = ClusterView()
-        let kubeconfig: Kubeconfig
         do throws(KubeconfigError) {
-            switch settings.kubernetes {
-            case .off:
+            guard let kubeconfig = try ClusterAccess.kubeconfig(settings) else {
                 view.findings.append(.note(Self.subject, "none: --kubernetes is off"))
                 return view
-            case .kubeconfig:
-                kubeconfig = try Kubeconfig.load(path: settings.kubeconfig ?? "", context: settings.kubernetesContext)
-            case .inCluster: kubeconfig = try Kubeconfig.inCluster()
             }
             var clientSettings = KubernetesClient.Settings(version: Version.number)
             clientSettings.timeoutSeconds = Self.timeoutSeconds
@@ -172,7 +169,7 @@ struct ClusterChecks {
     // MARK: - What is in it
 
     private func read(_ client: KubernetesClient, _ view: inout ClusterView) {
-        let objects = ObjectCatalog(cluster: "local")
+        let objects = ObjectCatalog(cluster: name)
         view.objects = objects
         for kind in WatchedKind.all {
             guard let resource = view.served[kind] else { continue }

@@ -22,8 +22,8 @@ struct Explainer: Sendable {
     let now: UInt64
 
     init(
-        settings: ServerSettings, snapshot: CatalogSnapshot, secrets: KnownSecrets, client: KubernetesClient? = nil,
-        now: UInt64, checkToken: @escaping TokenCheck = { _ in (nil, []) }
+        settings: ServerSettings, snapshot: CatalogSnapshot, secrets: KnownSecrets,
+        clients: [String: KubernetesClient] = [:], now: UInt64, checkToken: @escaping TokenCheck = { _ in (nil, []) }
     ) {
         self.settings = settings
         self.snapshot = snapshot
@@ -36,7 +36,7 @@ struct Explainer: Sendable {
                 route.dedupeWindowSeconds = route.dedupeWindowSeconds ?? settings.dedupeWindowSeconds
                 return route
             }, families: snapshot.families, bodyBytesMax: settings.bodyBytesMax)
-        targets = TargetExplainer(client: client, repositories: snapshot.repositories, images: snapshot.images)
+        targets = TargetExplainer(clients: clients, repositories: snapshot.repositories, images: snapshot.images)
     }
 
     /// Explains a request as it would be received now.

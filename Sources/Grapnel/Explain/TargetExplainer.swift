@@ -11,14 +11,15 @@ import Logging
 import Trigger
 
 struct TargetExplainer: Sendable {
-    private let client: KubernetesClient?
+    /// By cluster.
+    private let clients: [String: KubernetesClient]
     private let planner: TargetPlanner
 
-    init(client: KubernetesClient?, repositories: RepositoryIndex, images: ImageIndex) {
-        self.client = client
+    init(clients: [String: KubernetesClient], repositories: RepositoryIndex, images: [String: ImageIndex]) {
+        self.clients = clients
         // What the planner would log is said in the explanation.
         planner = TargetPlanner(
-            client: { $0 == "local" ? client : nil }, repositories: { repositories }, images: { images },
+            client: { clients[$0] }, repositories: { repositories }, images: { images[$0] },
             decodeEvent: ActionSet.decodeEvent, logger: Logger(label: "explain") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -62,7 +63,7 @@ struct TargetExplainer: Sendable {
 
     private func conclude(_ work: inout Work) {
         guard work.actions.isEmpty else {
-            if client == nil, work.actions.contains(where: \.needsCluster) {
+            if clients.isEmpty, work.actions.contains(where: \.needsCluster) {
                 work.planned.notes.append(
                     "no API server is configured: without --kubernetes these writes wait and are not made")
             }
@@ -137,7 +138,7 @@ struct TargetExplainer: Sendable {
         var basis = Explanation.FilterResult.Basis.request
         if filters.contains(where: { $0.filter.readsResource }) {
             basis = .names
-            if let client, target != receiver {
+            if let client = clients[target.cluster], target != receiver {
                 switch await Self.read(target, client) {
                 case .success(let found):
                     resource = FilterResource(
@@ -200,7 +201,7 @@ struct TargetExplainer: Sendable {
     private func write(_ action: Action) async -> Explanation.Write {
         var write = PlannedWrite.of(action)
         guard let target = action.target, action.isDiscovered else { return write }
-        guard let client else {
+        guard let client = clients[target.cluster] else {
             write.notes.append("the path is a guess from the kind: an API server was not asked")
             return write
         }

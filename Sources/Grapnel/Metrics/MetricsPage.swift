@@ -22,7 +22,8 @@ struct MetricsPage: Sendable {
     /// Nil without TLS listeners.
     var tls: TLSKeeper?
     var routes: CurrentRoutes
-    var member: ClusterMember?
+    var clusters: ClusterSet
+    var gate: ListingGate
     var startedUnixSeconds: Double
     var version: String
 

@@ -15,14 +15,14 @@ struct ActionSet: Sendable {
     let planner: any DeliveryPlanner
     /// Checks ID tokens.
     let verifyToken: TokenVerifier
-    private let kubernetes: KubernetesClient?
+    private let clusters: ClusterSet
     private let http: HTTPAction
     private let outboundClient: OutboundClient
 
     init(
-        _ settings: ServerSettings, _ client: KubernetesClient?, _ routes: CurrentRoutes, _ logger: Logger
+        _ settings: ServerSettings, _ clusters: ClusterSet, _ routes: CurrentRoutes, _ logger: Logger
     ) throws(CommandFailure) {
-        kubernetes = client
+        self.clusters = clusters
         do {
             let outbound = OutboundSettings(
                 proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
@@ -38,33 +38,33 @@ struct ActionSet: Sendable {
         } catch {
             throw .input("\(error)")
         }
-        let api = client
-        let clusters: @Sendable (String) -> KubernetesClient? = { cluster in cluster == "local" ? api : nil }
+        let client: @Sendable (String) -> KubernetesClient? = { clusters.client($0) }
+        let hasCluster = !clusters.isEmpty
         planner = TargetPlanner(
-            client: clusters, repositories: { routes.repositories }, images: { routes.images },
+            client: client, repositories: { routes.repositories }, images: { routes.images(of: $0) },
             decodeEvent: Self.decodeEvent, logger: logger)
         var runners = ActionRunners(
-            reconcile: api.map { _ in ReconcileAction(client: clusters) },
+            reconcile: hasCluster ? ReconcileAction(client: client) : nil,
             http: http,
             exec: settings.allowExec
                 ? ExecAction(directory: FileManager.default.currentDirectoryPath, logger: logger) : nil,
             log: LogAction(logger: logger),
-            openshiftBuild: api.map { _ in OpenShiftBuildAction(client: clusters) },
-            s2iRun: api.map { _ in S2iRunAction(client: clusters) },
-            kpackRefresh: api.map { _ in
-                KpackRefreshAction(
-                    client: clusters,
+            openshiftBuild: hasCluster ? OpenShiftBuildAction(client: client) : nil,
+            s2iRun: hasCluster ? S2iRunAction(client: client) : nil,
+            kpackRefresh: hasCluster
+                ? KpackRefreshAction(
+                    client: client,
                     windowSeconds: settings.dedupeWindowSeconds ?? settings.systems.buildService.dedupeWindowSeconds)
-            },
+                : nil,
             dockerHubCallback: DockerHubCallbackAction(client: outboundClient),
-            openshiftRelay: api.map { _ in OpenShiftRelayAction(client: clusters) })
+            openshiftRelay: hasCluster ? OpenShiftRelayAction(client: client) : nil)
         if settings.observes { runners.observer = ObservingAction(logger: logger) }
         self.runners = runners
     }
 
     func shutdown() async {
         await http.shutdown()
-        await kubernetes?.shutdown()
+        await clusters.shutdown()
     }
 
     static let decodeEvent: EventDecoder = { payload in

@@ -11,19 +11,7 @@ enum ClusterAccess {
     /// nil when the server runs without a cluster.
     static func client(_ settings: ServerSettings, _ logger: Logger) throws(CommandFailure) -> KubernetesClient? {
         do {
-            let kubeconfig: Kubeconfig
-            switch settings.kubernetes {
-            case .off: return nil
-            case .kubeconfig:
-                kubeconfig =
-                    if let path = settings.kubeconfig {
-                        try Kubeconfig.load(path: path, context: settings.kubernetesContext)
-                    } else {
-                        // As kubectl: the files of $KUBECONFIG merged, else ~/.kube/config.
-                        try Kubeconfig.load(context: settings.kubernetesContext)
-                    }
-            case .inCluster: kubeconfig = try Kubeconfig.inCluster()
-            }
+            guard let kubeconfig = try kubeconfig(settings) else { return nil }
             var limits = KubernetesClient.Settings(version: Version.number)
             // Flux's own --kube-api-burst: a start lists and watches everything at once.
             limits.requestsBurst = 300
@@ -33,13 +21,28 @@ enum ClusterAccess {
         }
     }
 
-    /// What this server does in its cluster beside acting on targets; nil when the catalog does not come from there.
+    /// nil when the server runs without a cluster.
+    static func kubeconfig(_ settings: ServerSettings) throws(KubeconfigError) -> Kubeconfig? {
+        switch settings.kubernetes {
+        case .off: return nil
+        case .kubeconfig:
+            guard let path = settings.kubeconfig else {
+                // As kubectl: the files of $KUBECONFIG merged, else ~/.kube/config.
+                return try Kubeconfig.load(context: settings.kubernetesContext)
+            }
+            return try Kubeconfig.load(path: path, context: settings.kubernetesContext)
+        case .inCluster: return try Kubeconfig.inCluster()
+        }
+    }
+
+    /// What this server does in the cluster of that name beside acting on targets; nil when the catalog does not come from there. `settings`
+    /// are those of the cluster alone (`ServerSettings.eachCluster`).
     static func member(
-        _ client: KubernetesClient?, _ settings: ServerSettings, _ logger: Logger,
+        _ client: KubernetesClient, _ name: String, _ settings: ServerSettings, _ logger: Logger,
         changed: @escaping @Sendable () -> Void
     ) throws(CommandFailure) -> ClusterMember? {
-        guard let client, settings.catalogSource != .manifests else { return nil }
-        var source = ClusterSource.Settings(cluster: "local")
+        guard settings.catalogSource != .manifests else { return nil }
+        var source = ClusterSource.Settings(cluster: name)
         source.namespaces = settings.watchNamespaces
         source.secretAccess = settings.secretAccess
         source.secretSelector = settings.secretSelector
@@ -56,7 +59,7 @@ enum ClusterAccess {
         member.leaseNamespace = client.kubeconfig.namespace
         member.fluxNamespace = settings.fluxNamespace
         member.graceSeconds = Int(settings.pathGraceNanoseconds / ServerSettings.second)
-        member.retiredPathsFile = settings.dataDirectory + "/retired-paths"
+        member.retiredPathsFile = settings.dataDirectory + "/retired-paths" + (name == ClusterSettings.local ? "" : ".\(name)")
         member.isObserver = settings.observes
         do {
             return try ClusterMember(client, settings: member, logger: logger, changed: changed)

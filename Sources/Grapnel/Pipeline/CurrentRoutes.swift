@@ -9,7 +9,7 @@ final class CurrentRoutes: Trigger.RouteLookup {
     struct Configuration: Sendable {
         var table: RouteTable
         var repositories: RepositoryIndex
-        var images: ImageIndex
+        var images: [String: ImageIndex]
     }
 
     private let current: Mutex<Configuration>
@@ -18,7 +18,7 @@ final class CurrentRoutes: Trigger.RouteLookup {
 
     var table: RouteTable { current.withLock { $0.table } }
     var repositories: RepositoryIndex { current.withLock { $0.repositories } }
-    var images: ImageIndex { current.withLock { $0.images } }
+    func images(of cluster: String) -> ImageIndex? { current.withLock { $0.images[cluster] } }
 
     func replace(_ configuration: Configuration) { current.withLock { $0 = configuration } }
 

@@ -98,9 +98,7 @@ extension DeliveryLoop where P: ~Copyable {
                 unsafe turn.pending[index].verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 continue
             }
-            var reason: UInt8 = 0
-            let append = append(of: index, reason: &reason)
-            unsafe turn.pending[index].verdict.take(desk.append(append), of: append, ignoredReason: reason)
+            unsafe turn.pending[index].verdict = desk.append(records(of: index))
         }
         let isDurable = desk.commit(nowUnixNanoseconds: nowUnixNanoseconds)
         let now = cl_now_monotonic()
@@ -128,10 +126,8 @@ extension DeliveryLoop where P: ~Copyable {
                 }
                 continue
             }
-            var reason: UInt8 = 0
-            let append = append(of: index, reason: &reason)
             let request = LaneRequest(
-                slot: pending.slot, generation: pending.generation, ignoredReason: reason, append: append)
+                slot: pending.slot, generation: pending.generation, records(of: index))
             precondition(lane.requests.push(request), "a lane's requests overflowed")
             submittedCount += 1
             submitted = true
@@ -174,10 +170,8 @@ extension DeliveryLoop where P: ~Copyable {
         answer(slot, verdict)
     }
 
-    /// The record of a proven delivery.
-    private mutating func append(of index: Int, reason: inout UInt8) -> DeliveryAppend {
-        let pending = unsafe turn.pending[index]
-        let route = unsafe Int(turn.routes[index])
+    /// The record of a proven delivery for one route.
+    func record(_ pending: PendingDelivery, route: Int, ruling: RuledRequest?) -> DeliveryRecord {
         let base = unsafe UnsafeRawPointer(pending.base)
         func range(_ range: ByteRange) -> UnsafeRawBufferPointer {
             unsafe UnsafeRawBufferPointer(start: base + Int(range.offset), count: Int(range.count))
@@ -188,7 +182,6 @@ extension DeliveryLoop where P: ~Copyable {
         unsafe append.name = table.name(of: route)
         // Names longer than a record's field are cut: 255 bytes are more than any sender uses. Those of a ruling live until the
         // request is settled.
-        let ruling = ruling(of: pending)
         let deliveryID = unsafe ruling?.deliveryID ?? range(pending.labels.deliveryID)
         let eventName = unsafe ruling?.eventName ?? range(pending.labels.event)
         unsafe append.deliveryID = UnsafeRawBufferPointer(rebasing: deliveryID.prefix(255))
@@ -211,13 +204,13 @@ extension DeliveryLoop where P: ~Copyable {
         case .ignored(let why):
             append.decision = .ignored
             append.ignoredReason = why.rawValue
-            reason = why.rawValue
+            return DeliveryRecord(append: append, ignoredReason: why.rawValue)
         default: append.decision = table.hasActions(route) ? .accepted : .stored
         }
-        return append
+        return DeliveryRecord(append: append, ignoredReason: 0)
     }
 
-    private func ruling(of pending: PendingDelivery) -> RuledRequest? {
+    func ruling(of pending: PendingDelivery) -> RuledRequest? {
         connections.isCurrent(pending.slot, pending.generation) && connections[Int(pending.slot)].isRuled
             ? ruled[pending.slot] : nil
     }

@@ -33,7 +33,10 @@ extension DeliveryLoop where P: ~Copyable {
                 request.body = []
                 task.work = .ruling(request, rules, now: nowUnixNanoseconds)
             } else {
-                take(ruling, task)
+                let siblings =
+                    table.sibling(of: route) < 0
+                    ? [] : table.siblingRulings(of: route, on: request, now: nowUnixNanoseconds)
+                take(ruling, siblings, task)
                 return
             }
         }
@@ -52,6 +55,7 @@ extension DeliveryLoop where P: ~Copyable {
             helpingCount -= 1
             guard connections.isCurrent(result.task.slot, result.task.generation) else { continue }
             var task = result.task
+            var siblings = result.siblings
             if task.table !== table {
                 // The configuration changed meanwhile: what is gone is not acted on.
                 guard let route = table.route(of: task.table.definitions[task.route].identity),
@@ -61,10 +65,16 @@ extension DeliveryLoop where P: ~Copyable {
                     abandon(Int(task.slot))
                     continue
                 }
+                siblings = siblings.compactMap { sibling in
+                    guard let route = table.route(of: task.table.definitions[sibling.route].identity),
+                        table.isReady(route)
+                    else { return nil }
+                    return SiblingRuling(route: route, ruling: sibling.ruling)
+                }
                 task.route = route
             }
             switch result.finding {
-            case .ruling(let ruling): take(ruling, task)
+            case .ruling(let ruling): take(ruling, siblings, task)
             case .proof(let proof, let judgement):
                 _ = unsafe turn.append(
                     PendingDelivery(
@@ -76,13 +86,26 @@ extension DeliveryLoop where P: ~Copyable {
         }
     }
 
-    /// A ruling joins the turn.
-    private mutating func take(_ ruling: Ruling, _ task: HelperTask) {
+    /// A ruling joins the turn. Of siblings those that accept take the request, and the first of them answers; while none does, the one
+    /// that was asked first answers alone.
+    private mutating func take(_ own: Ruling, _ siblings: [SiblingRuling], _ asked: HelperTask) {
+        var (task, ruling, others) = (asked, own, [SiblingRuling]())
+        if !siblings.isEmpty {
+            let all = [SiblingRuling(route: asked.route, ruling: own)] + siblings
+            let accepting = all.filter { $0.ruling.decision == .accepted }
+            if let first = accepting.first {
+                (task.route, ruling) = (first.route, first.ruling)
+                others = Array(accepting.dropFirst())
+            }
+        }
         let slot = Int(task.slot)
         // Sound: the body lies in memory that the loop owns and the journal has not seen yet.
         let body = unsafe UnsafeMutableRawBufferPointer(mutating: task.body)
         unsafe task.places.mask(ruling.credentials, base: task.base, body: body)
-        ruled[task.slot] = RuledRequest(ruling)
+        for sibling in others {
+            unsafe task.places.mask(sibling.ruling.credentials, base: task.base, body: body)
+        }
+        ruled[task.slot] = RuledRequest(ruling, siblings: others)
         var proof = Proof.proven
         var judgement = Judgement.accepted
         switch ruling.decision {

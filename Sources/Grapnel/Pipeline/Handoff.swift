@@ -24,6 +24,7 @@ final class Handoff: Sendable {
     private let wakeup: Int32
     private let reader: JournalReader
     private let dispatcher: Dispatcher
+    private let gate: ListingGate
     /// The highest sequence that is durable.
     private let durableSequence: @Sendable () -> UInt64
     private let logger: Logger
@@ -31,13 +32,14 @@ final class Handoff: Sendable {
     let hasEnded = Atomic<Bool>(false)
 
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         self.hints = hints
         self.wakeup = wakeup
         self.reader = reader
         self.dispatcher = dispatcher
+        self.gate = gate
         self.durableSequence = durableSequence
         self.logger = logger
     }
@@ -87,7 +89,7 @@ final class Handoff: Sendable {
             }
         }
         guard !batch.isEmpty else { return false }
-        dispatcher.enqueue(batch)
+        dispatcher.enqueue(gate.admit(batch))
         return true
     }
 
@@ -105,7 +107,7 @@ final class Handoff: Sendable {
                     batch.append(delivery)
                 }
                 if batch.count >= Self.batchMax {
-                    dispatcher.enqueue(batch)
+                    dispatcher.enqueue(gate.admit(batch))
                     batch.removeAll(keepingCapacity: true)
                 }
                 return true
@@ -115,7 +117,7 @@ final class Handoff: Sendable {
                 "the journal cannot be followed; what was missed runs after a restart",
                 metadata: ["from": "\(from)", "error": "\(error)"])
         }
-        if !batch.isEmpty { dispatcher.enqueue(batch) }
+        if !batch.isEmpty { dispatcher.enqueue(gate.admit(batch)) }
         handedThrough = max(handedThrough, through)
         return true
     }

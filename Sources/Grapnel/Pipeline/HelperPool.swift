@@ -45,6 +45,8 @@ struct HelperResult: Sendable {
 
     var task: HelperTask
     var finding: Finding
+    /// With a ruling: those of the receiver's siblings in other clusters. Their routes count in the task's table.
+    var siblings: [SiblingRuling] = []
 }
 
 /// Verifies ID tokens; nil when the token does not prove what is demanded.
@@ -63,23 +65,39 @@ struct HelperPool: Sendable {
 
     func submit(_ task: HelperTask, to control: LoopControl) {
         if isImmediate {
-            control.post(HelperResult(task: task, finding: Self.find(task)))
+            var result = HelperResult(task: task, finding: Self.find(task))
+            if case .ruling(let head, _, let now) = task.work, task.table.sibling(of: task.route) >= 0 {
+                result.siblings = task.table.siblingRulings(of: task.route, on: Self.whole(head, task), now: now)
+            }
+            control.post(result)
             return
         }
-        Task.detached { [verifyToken] in
-            var finding = Self.find(task)
-            if case .ruling(let ruling) = finding, case .awaitsToken(let demand) = ruling.decision,
-                case .ruling(let head, let rules, let now) = task.work, let rules = rules as? any TokenRules
-            {
-                let request = Self.whole(head, task)
-                if let claims = await verifyToken(demand) {
-                    finding = .ruling(rules.rule(on: request, claims: claims, now: now))
-                } else {
-                    finding = .ruling(rules.refuseToken(request))
+        Task.detached { [self] in
+            var result = HelperResult(task: task, finding: Self.find(task))
+            guard case .ruling(let head, let rules, let now) = task.work, case .ruling(let ruling) = result.finding
+            else { return control.post(result) }
+            let request = Self.whole(head, task)
+            result.finding = .ruling(await settled(ruling, rules, request, now))
+            if task.table.sibling(of: task.route) >= 0 {
+                for sibling in task.table.siblingRulings(of: task.route, on: request, now: now) {
+                    guard let rules = task.table.rules(of: sibling.route) else { continue }
+                    let ruling = await settled(sibling.ruling, rules, request, now)
+                    result.siblings.append(SiblingRuling(route: sibling.route, ruling: ruling))
                 }
             }
-            control.post(HelperResult(task: task, finding: finding))
+            control.post(result)
         }
+    }
+
+    /// The ruling once its ID token is judged, where it waits for that.
+    private func settled(
+        _ ruling: Ruling, _ rules: any ReceiverRules, _ request: InboundRequest, _ now: UInt64
+    ) async -> Ruling {
+        guard case .awaitsToken(let demand) = ruling.decision, let rules = rules as? any TokenRules else {
+            return ruling
+        }
+        guard let claims = await verifyToken(demand) else { return rules.refuseToken(request) }
+        return rules.rule(on: request, claims: claims, now: now)
     }
 
     private static func find(_ task: HelperTask) -> HelperResult.Finding {
@@ -110,5 +128,15 @@ struct HelperPool: Sendable {
         var request = head
         request.body = unsafe Array(task.body)
         return request
+    }
+}
+
+extension RouteTable {
+    /// What the siblings of a route, without itself, make of a request, each by its own rules. Those that are not ready are left out.
+    func siblingRulings(of route: Int, on request: InboundRequest, now: UInt64) -> [SiblingRuling] {
+        siblings(of: route).dropFirst().compactMap { sibling in
+            guard isReady(sibling), let rules = rules(of: sibling) else { return nil }
+            return SiblingRuling(route: sibling, ruling: rules.rule(on: request, now: now))
+        }
     }
 }

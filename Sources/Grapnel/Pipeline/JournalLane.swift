@@ -13,11 +13,27 @@ internal import Ring
 internal import Synchronization
 
 /// A proven delivery on its way to the journal.
+@safe
 struct LaneRequest: BitwiseCopyable {
-    var slot: UInt32
-    var generation: UInt32
-    var ignoredReason: UInt8
-    var append: DeliveryAppend
+    let slot: UInt32
+    let generation: UInt32
+    private let first: DeliveryRecord
+    // A SiblingRecords, retained here; `take`, called once, gives it back.
+    private let others: UnsafeMutableRawPointer?
+
+    init(slot: UInt32, generation: UInt32, _ records: DeliveryRecords) {
+        self.slot = slot
+        self.generation = generation
+        first = records.first
+        unsafe others = records.others.map { unsafe Unmanaged.passRetained($0).toOpaque() }
+    }
+
+    /// Once.
+    func take() -> DeliveryRecords {
+        DeliveryRecords(
+            first: first,
+            others: unsafe others.map { unsafe Unmanaged<SiblingRecords>.fromOpaque($0).takeRetainedValue() })
+    }
 }
 
 /// What became of it.
@@ -116,9 +132,7 @@ final class JournalThread: Sendable {
             for (index, lane) in lanes.enumerated() where group.count < Self.groupRecordsMax {
                 guard let request = lane.requests.pop() else { continue }
                 isAnyLeft = true
-                var verdict = Verdict()
-                verdict.take(
-                    desk.append(request.append), of: request.append, ignoredReason: request.ignoredReason)
+                let verdict = desk.append(request.take())
                 group.append((index, LaneVerdict(slot: request.slot, generation: request.generation, verdict: verdict)))
             }
         }

@@ -30,7 +30,7 @@ final class Pipeline: Sendable {
     private let logger: Logger
     fileprivate let catalog: RouteCatalog
     private let rebuilder: CatalogRebuilder
-    private let member: ClusterMember?
+    private let clusters: ClusterSet
     private let readiness = Readiness()
     private let routes: CurrentRoutes
     private let tableGeneration = Atomic<UInt64>(1)
@@ -44,8 +44,8 @@ final class Pipeline: Sendable {
     private let dispatcher: Dispatcher
     private let handoff: Handoff
     private let actions: ActionSet
-    /// Owed by the last run and not handed over yet.
-    private let owed: Mutex<[RecoveredDelivery]>
+    /// What the last run owed, and what else waits for a cluster to be listed.
+    private let gate: ListingGate
     /// Nil without TLS listeners.
     private let tls: TLSKeeper?
     /// What was bound, in the order of `listen` and `tlsListen`.
@@ -93,26 +93,29 @@ final class Pipeline: Sendable {
         let accepting = desk
         journalRefusal = { accepting.currentRefusal?.message(dataDirectory: dataDirectory) }
 
-        let client = try ClusterAccess.client(settings, logger)
         let listener = ChangeListener()
-        member = try ClusterAccess.member(client, settings, logger) { listener.changed() }
-        catalog = RouteCatalog(settings, member)
-        let (snapshot, isComplete) = catalog.compile()
+        let clusters = try ClusterSet(settings, logger) { listener.changed() }
+        self.clusters = clusters
+        catalog = RouteCatalog(settings, clusters)
+        let (snapshot, listed) = catalog.compile()
         let unreported = snapshot
-        let table = Self.compile(snapshot, settings, generation: 0, isComplete: isComplete)
+        let table = Self.compile(snapshot, settings, generation: 0, isComplete: catalog.isComplete(listed))
         let current = CurrentRoutes(Self.configuration(snapshot, table))
         routes = current
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
         readiness.update { $0.catalogProblems = problems }
 
-        actions = try ActionSet(settings, client, current, logger)
+        actions = try ActionSet(settings, clusters, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
             log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
-            planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger,
-            onTrouble: { [member] trouble in member?.warn(trouble) })
+            planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
+            metrics: TriggerMetrics(clusters: clusters.names), logger: logger, onTrouble: { clusters.warn($0) })
+        // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
+        gate = ListingGate(
+            report.owed.compactMap { RecoveredDelivery($0) }, unlisted: clusters.catalogNames, routes: current)
         handoff = Handoff(
-            hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
+            hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher, gate: gate,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
 
         budget = MemoryBudget(limit: settings.bodyMemoryBytesMax)
@@ -134,8 +137,6 @@ final class Pipeline: Sendable {
         self.lanes = lanes
         isInline = loopCount == 1
 
-        // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
-        owed = Mutex(report.owed.compactMap { RecoveredDelivery($0) })
         let made = Rebuilding()
         guard let rebuilder = CatalogRebuilder(isReady: { made.isReady }, rebuild: { made.rebuild() }) else {
             throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
@@ -144,10 +145,9 @@ final class Pipeline: Sendable {
         logProblems(of: unreported, isFirst: true)
         made.begin(self)
         listener.begin { rebuilder.changed() }
-        if isComplete { replayOwed() }
-        readiness.update { $0.isCatalogComplete = isComplete }
+        release(listed)
         rebuilder.start()
-        member?.start()
+        clusters.start()
         handoff.start()
         if !isInline { thread.start() }
         for index in 0..<loopCount {
@@ -279,30 +279,27 @@ final class Pipeline: Sendable {
 
     /// Reads the sources again and swaps the route table. On the thread of the rebuilder alone.
     func reload() {
-        let (snapshot, isComplete) = catalog.compile()
-        logProblems(of: snapshot, isFirst: isComplete && !routes.table.isComplete || member == nil)
+        let (snapshot, listed) = catalog.compile()
+        let isComplete = catalog.isComplete(listed)
+        logProblems(of: snapshot, isFirst: isComplete && !routes.table.isComplete || clusters.members.isEmpty)
         let generation = tableGeneration.add(1, ordering: .relaxed).newValue
-        // What was known whole once stays so: an API server that went away makes no path unknown.
-        let table = Self.compile(
-            snapshot, settings, generation: generation, isComplete: isComplete || routes.table.isComplete)
+        let table = Self.compile(snapshot, settings, generation: generation, isComplete: isComplete)
         routes.replace(Self.configuration(snapshot, table))
         for loop in loops { loop.swap(table) }
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
-        member?.publish(snapshot)
-        readiness.update {
-            $0.catalogProblems = problems
-            $0.isCatalogComplete = table.isComplete
-        }
-        if table.isComplete { replayOwed() }
+        clusters.publish(snapshot)
+        readiness.update { $0.catalogProblems = problems }
+        release(listed)
     }
 
-    /// Once: what the last run owed goes to the dispatcher.
-    private func replayOwed() {
-        let deliveries = owed.withLock { owed in
-            defer { owed = [] }
-            return owed
+    /// The routes of these clusters are in the table: what waited for that goes to the dispatcher.
+    private func release(_ listed: Set<String>) {
+        let new = listed.subtracting(readiness.listedClusters)
+        readiness.update { $0.listedClusters = listed }
+        for cluster in new.sorted() where clusters.members.count > 1 {
+            logger.info("the catalog of a cluster is known", metadata: ["cluster": "\(cluster)"])
         }
-        dispatcher.replay(deliveries)
+        dispatcher.replay(gate.release(listed: listed))
     }
 
     func answerAdmin(_ path: String, _ page: MetricsPage) -> AdminAnswer {
@@ -310,7 +307,8 @@ final class Pipeline: Sendable {
         case "/healthz": return AdminAnswer(status: .ok, body: "ok\n")
         case "/readyz":
             let (isReady, text) = readiness.report(
-                journalRefusal: journalRefusal(), clusterLines: member?.lines ?? [])
+                journalRefusal: journalRefusal(), unlisted: catalog.unlisted(readiness.listedClusters),
+                clusterLines: clusters.lines)
             return AdminAnswer(status: isReady ? .ok : .serviceUnavailable, body: text)
         case "/metrics":
             return AdminAnswer(status: .ok, contentType: MetricsPage.contentType, body: page.render())
@@ -322,7 +320,7 @@ final class Pipeline: Sendable {
     func run() throws(CommandFailure) {
         let page = MetricsPage(
             loops: loops, journal: desk.writer.metrics, trigger: dispatcher.metrics, hints: desk.hints, lanes: lanes,
-            budget: budget, tls: tls, routes: routes, member: member,
+            budget: budget, tls: tls, routes: routes, clusters: clusters, gate: gate,
             startedUnixSeconds: Double(cl_now_realtime()) * 1e-9, version: Version.number)
         let endpoints = [settings.adminListen] + (settings.metricsListen.map { [$0] } ?? [])
         let admin: AdminServer
@@ -404,7 +402,7 @@ final class Pipeline: Sendable {
         tls?.stop()
         refusals.stop()
         rebuilder.stop()
-        _ = Blocking.wait(seconds: 1) { [member] in await member?.stop() }
+        _ = Blocking.wait(seconds: 1) { [clusters] in await clusters.stop() }
         handoff.stop()
         wait(until: deadline) { self.handoff.hasEnded.load(ordering: .acquiring) }
         let remaining = deadline > cl_now_monotonic() ? deadline - cl_now_monotonic() : 0
@@ -471,7 +469,7 @@ private final class Rebuilding: Sendable {
 
     func begin(_ pipeline: Pipeline) { self.pipeline.withLock { $0 = pipeline } }
 
-    var isReady: Bool { pipeline.withLock { $0 }?.catalog.isWhole ?? true }
+    var isReady: Bool { pipeline.withLock { $0 }?.catalog.isSettled ?? true }
 
     func rebuild() { pipeline.withLock { $0 }?.reload() }
 }

@@ -4,11 +4,18 @@ internal import Synchronization
 
 /// The server's state as load balancers should see it. Safe from any thread.
 final class Readiness: Sendable {
+    /// A cluster whose catalog is not known yet.
+    struct UnlistedCluster: Sendable, Equatable {
+        var name: String
+        /// Nobody should send here before it is.
+        var isWaitedFor: Bool
+    }
+
     struct State: Sendable {
         var isStarted = false
         var isDraining = false
-        /// Every source of routes was read.
-        var isCatalogComplete = true
+        /// Clusters whose routes are in the table.
+        var listedClusters: Set<String> = []
         /// Errors of the catalog: the last good version of what is wrong stays in use, so they do not make the server unready.
         var catalogProblems: [String] = []
     }
@@ -17,17 +24,28 @@ final class Readiness: Sendable {
 
     func update(_ change: (inout State) -> Void) { state.withLock { change(&$0) } }
 
+    var listedClusters: Set<String> { state.withLock { $0.listedClusters } }
+
     /// Ready or not, and the lines that say why. `journalRefusal`: nil while the journal accepts.
-    /// `clusterLines`: what the cluster's lists are waited for, or out of step with.
-    func report(journalRefusal: String?, clusterLines: [String] = []) -> (isReady: Bool, text: String) {
+    /// `clusterLines`: what the clusters' lists are waited for, or out of step with.
+    func report(
+        journalRefusal: String?, unlisted: [UnlistedCluster] = [], clusterLines: [String] = []
+    ) -> (isReady: Bool, text: String) {
         let now = state.withLock { $0 }
         var lines: [String] = []
         if !now.isStarted { lines.append("not ready: starting") }
         if now.isDraining { lines.append("not ready: shutting down") }
         if let journalRefusal { lines.append("not ready: journal: \(journalRefusal)") }
-        if !now.isCatalogComplete { lines.append("not ready: the catalog of the cluster is not known yet") }
+        for cluster in unlisted where cluster.isWaitedFor {
+            let name = cluster.name == ClusterSettings.local ? "the cluster" : "cluster \(cluster.name)"
+            lines.append("not ready: the catalog of \(name) is not known yet")
+        }
         let isReady = lines.isEmpty
         if isReady { lines.append("ready") }
+        for cluster in unlisted where !cluster.isWaitedFor {
+            lines.append(
+                "cluster \(cluster.name): its catalog is not known yet: until then an unknown path is answered 503")
+        }
         lines += clusterLines.prefix(20)
         if clusterLines.count > 20 { lines.append("cluster: and \(clusterLines.count - 20) more") }
         for problem in now.catalogProblems.prefix(20) { lines.append("catalog: \(problem)") }

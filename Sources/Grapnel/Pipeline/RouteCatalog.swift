@@ -1,5 +1,6 @@
-// RouteCatalog: manifests and cluster, whichever there are, compiled to one snapshot.
+// RouteCatalog: manifests and clusters, whichever there are, compiled to one snapshot.
 
+internal import CLinuxIO
 internal import Catalog
 internal import Cluster
 internal import Delivery
@@ -8,29 +9,58 @@ internal import Synchronization
 /// Compiled on one thread at a time.
 final class RouteCatalog: Sendable {
     private let manifests: ManifestCatalog?
-    private let member: ClusterMember?
+    private let clusters: ClusterSet
     private let options: CatalogOptions
     private let filters = FilterCache()
+    /// Clusters that were listed as a whole once.
+    private let listed = Mutex<Set<String>>([])
+    private let began = cl_now_monotonic()
 
-    init(_ settings: ServerSettings, _ member: ClusterMember?) {
+    /// How long a cluster that answers, and is not listed, keeps the others from being served.
+    private static let patienceNanoseconds: UInt64 = 30_000_000_000
+
+    init(_ settings: ServerSettings, _ clusters: ClusterSet) {
         options = settings.catalogOptions
         manifests = settings.catalogSource == .cluster ? nil : ManifestCatalog(options: options)
-        self.member = member
+        self.clusters = clusters
     }
 
-    /// Whether the cluster, if there is one, was listed as a whole.
-    var isWhole: Bool { member?.isSynced ?? true }
+    /// Whether it is worth while to compile now: no cluster is in the middle of being listed.
+    var isSettled: Bool { clusters.members.allSatisfy { $0.isSynced || $0.isUnreached } }
 
-    /// The catalog as it is now, and whether all of it was read.
-    func compile() -> (snapshot: CatalogSnapshot, isComplete: Bool) {
+    /// The catalog as it is now, and the clusters that were read as a whole: what was known whole once stays so, since an API server that
+    /// went away makes no path unknown.
+    func compile() -> (snapshot: CatalogSnapshot, listed: Set<String>) {
         // Asked before the sources are read: what is listed after that only adds.
-        let isComplete = isWhole
+        let now = clusters.members.filter(\.isSynced).map(\.settings.source.cluster)
+        let listed = listed.withLock { listed in
+            listed.formUnion(now)
+            return listed
+        }
         var contributions: [CatalogContribution] = []
         if let manifests { contributions.append(manifests.read()) }
-        if let member { contributions.append(member.contribution()) }
-        var options = options
-        if let member { options.receiverStatus = member.statusOwner == .given ? .given : .own }
-        return (CatalogSnapshot.compile(contributions, options: options, filters: filters), isComplete)
+        for member in clusters.members {
+            var contribution = member.contribution()
+            contribution.isComplete = listed.contains(contribution.cluster)
+            contribution.receiverStatus = member.statusOwner == .given ? .given : .own
+            contributions.append(contribution)
+        }
+        return (CatalogSnapshot.compile(contributions, options: options, filters: filters), listed)
+    }
+
+    /// Whether `listed` are all clusters that routes are read from.
+    func isComplete(_ listed: Set<String>) -> Bool { clusters.catalogNames.isSubset(of: listed) }
+
+    /// The clusters that were not read yet. Nothing is served while none was; once one was, the others are waited for only while they
+    /// answer, and not for long.
+    func unlisted(_ listed: Set<String>) -> [Readiness.UnlistedCluster] {
+        let isLate = cl_now_monotonic() - began > Self.patienceNanoseconds
+        let missing = clusters.members.filter { !listed.contains($0.settings.source.cluster) }
+        let isAnyKnown = missing.count < clusters.members.count
+        return missing.map { member in
+            Readiness.UnlistedCluster(
+                name: member.settings.source.cluster, isWaitedFor: !isAnyKnown || !(isLate || member.isUnreached))
+        }
     }
 }
 

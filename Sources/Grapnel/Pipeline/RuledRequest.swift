@@ -55,16 +55,25 @@ extension RequestPlaces {
     }
 }
 
+/// What one of several siblings makes of a request.
+struct SiblingRuling: Sendable {
+    var route: Int
+    var ruling: Ruling
+}
+
 /// A ruling and the texts that the journal reads until the record is durable. Belongs to one loop.
 @safe
 final class RuledRequest {
     let ruling: Ruling
+    /// What the receiver's siblings in other clusters made of the request, where they take it too.
+    let siblings: [(route: Int, ruling: RuledRequest)]
     // Allocated in init, freed in deinit: delivery id, then event name.
     private let texts: UnsafeMutableRawBufferPointer
     private let idBytes: Int
 
-    init(_ ruling: Ruling) {
+    init(_ ruling: Ruling, siblings: [SiblingRuling] = []) {
         self.ruling = ruling
+        self.siblings = siblings.map { ($0.route, RuledRequest($0.ruling)) }
         let id = Array((ruling.deliveryID ?? "").utf8)
         let event = Array(ruling.eventName.utf8)
         unsafe texts = .allocate(byteCount: max(1, id.count + event.count), alignment: 1)

@@ -131,7 +131,8 @@ struct ServerSettings: Sendable {
 
     /// The source of the routes, explicit or by what was given.
     var catalogSource: CatalogSource {
-        catalog ?? (kubernetes == .off ? .manifests : manifests.isEmpty ? .cluster : .both)
+        let isFromCluster = kubernetes != .off || systems.clusters.contains(where: \.isInCatalog)
+        return catalog ?? (!isFromCluster ? .manifests : manifests.isEmpty ? .cluster : .both)
     }
 
     /// What the settings mean for the catalog of manifests.
@@ -147,6 +148,7 @@ struct ServerSettings: Sendable {
         options.buildService = systems.buildService
         options.buildServiceReferences = systems.buildServiceReferences
         options.outboundAllow = systems.outbound.allow
+        options.clusters = systems.clusters.map { CatalogCluster($0, of: self) }
         if let window = dedupeWindowSeconds {
             options.openShift.dedupeWindowSeconds = window
             options.kubeSphere.dedupeWindowSeconds = window

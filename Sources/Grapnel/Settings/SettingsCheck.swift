@@ -28,7 +28,7 @@ enum SettingsCheck {
             problems.append("--kubernetes-context: it names a context of a kubeconfig; add --kubernetes kubeconfig")
         }
         let source = settings.catalogSource
-        if source != .manifests, settings.kubernetes == .off {
+        if source != .manifests, settings.catalogClusters.isEmpty {
             problems.append(
                 "--catalog \(source.rawValue): --kubernetes is off; add --kubernetes in-cluster or --kubernetes kubeconfig"
             )

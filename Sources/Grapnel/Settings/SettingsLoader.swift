@@ -29,12 +29,7 @@ struct SettingsLoader {
         if let file { problems += readFile(file, into: &settings, &warnings) }
         readEnvironment(into: &settings, &problems, &warnings)
         for (name, values) in flags {
-            guard let setting = SettingsTable.all.first(where: { $0.name == name }) else {
-                if let entry = SettingsTable.notBuilt.first(where: { $0.name == name }) {
-                    problems.append(Self.notBuilt(Setting.flag(of: name), entry.remedy))
-                }
-                continue
-            }
+            guard let setting = SettingsTable.all.first(where: { $0.name == name }) else { continue }
             apply(setting, values, to: &settings, setting.flag, &problems)
         }
         problems += SettingsCheck.problems(settings)
@@ -54,10 +49,6 @@ struct SettingsLoader {
         }
     }
 
-    private static func notBuilt(_ place: String, _ remedy: String) -> String {
-        "\(place): not supported by this version; \(remedy)"
-    }
-
     // - the environment
 
     /// Kubernetes gives every pod of a namespace with a Service named `grapnel` variables such as GRAPNEL_PORT and
@@ -75,8 +66,6 @@ struct SettingsLoader {
                     ? text.split(separator: ",").map { $0.trimmingBlanks }.filter { !$0.isEmpty } : [text]
                 if text.isEmpty { continue }
                 apply(setting, values, to: &settings, variable, &problems)
-            } else if let entry = SettingsTable.notBuilt.first(where: { Setting.variable(of: $0.name) == variable }) {
-                if !text.isEmpty { problems.append(Self.notBuilt(variable, entry.remedy)) }
             } else if variable != Self.configVariable, !Self.isServiceVariable(variable),
                 let near = NearestName.of(String(variable.dropFirst(prefix.count)), among: known.map(String.init))
             {
@@ -135,11 +124,6 @@ struct SettingsLoader {
                 fields.findings.error(found.line, "\(setting.name): \(error)")
             }
         }
-        for entry in SettingsTable.notBuilt {
-            guard let found = fields.node(entry.name) else { continue }
-            if case .boolean(false) = found.value.content { continue }
-            fields.findings.error(found.line, Self.notBuilt(entry.name, entry.remedy))
-        }
         settings.systems.read(&fields, resolve: resolve)
         fields.finish()
     }
@@ -164,15 +148,6 @@ struct SettingsLoader {
     private static func resolve(_ path: String, besides file: String) -> String {
         guard !path.isEmpty, !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
         return file[...slash] + path
-    }
-}
-
-extension Setting {
-    static func flag(of name: String) -> String { named(name).flag }
-    static func variable(of name: String) -> String { named(name).variable }
-
-    private static func named(_ name: String) -> Setting {
-        Setting(name: name, form: .value, isPath: false) { _, _ in }
     }
 }
 

@@ -146,11 +146,6 @@ enum SettingsTable {
         size("lingerBytes", \.lingerBytesMax, 0...(16 << 20)),
     ]
 
-    /// Settings of the language that this version refuses, since to accept them would promise what is not kept.
-    static let notBuilt: [(name: String, remedy: String)] = [
-        ("clusters", "run one server for each cluster")
-    ]
-
     private static let second = ServerSettings.second
 
     // - forms

@@ -6,6 +6,7 @@ import Delivery
 extension SystemSettings {
     /// Takes over what `root` holds. `resolve` makes a file name absolute.
     mutating func read(_ root: inout YAMLFields, resolve: @escaping (String) -> String) {
+        clusters = ClusterSettings.read(&root, resolve: resolve)
         if var oidc = root.map("oidc") {
             readIssuers(&oidc, resolve)
             oidc.finish()

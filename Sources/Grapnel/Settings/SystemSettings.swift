@@ -17,6 +17,8 @@ struct SystemSettings: Sendable {
         var allow = OutboundAllowList()
     }
 
+    /// API servers beside that of --kubernetes.
+    var clusters: [ClusterSettings] = []
     /// By issuer URL, or by the fixed key URLs of gcr.
     var oidcIssuers: [String: Issuer] = [:]
     var outbound = Outbound()
@@ -32,6 +34,6 @@ struct SystemSettings: Sendable {
 
     /// Names of the settings that are read here.
     static let names = [
-        "oidc", "outbound", "openshift", "kubesphere", "buildService", "hookPaths", "allowCrossNamespace",
+        "clusters", "oidc", "outbound", "openshift", "kubesphere", "buildService", "hookPaths", "allowCrossNamespace",
     ]
 }

@@ -13,14 +13,14 @@ public import Logging
 public struct TargetPlanner: DeliveryPlanner {
     private let client: @Sendable (String) -> KubernetesClient?
     private let repositories: @Sendable () -> RepositoryIndex
-    private let images: @Sendable () -> ImageIndex
+    private let images: @Sendable (String) -> ImageIndex?
     private let decodeEvent: EventDecoder
     private let logger: Logger
 
-    /// `repositories` and `images` give the indexes of the configuration in use.
+    /// `repositories` and `images` give the indexes of the configuration in use, `images` that of a cluster.
     public init(
         client: @escaping @Sendable (String) -> KubernetesClient?,
-        repositories: @escaping @Sendable () -> RepositoryIndex, images: @escaping @Sendable () -> ImageIndex,
+        repositories: @escaping @Sendable () -> RepositoryIndex, images: @escaping @Sendable (String) -> ImageIndex?,
         decodeEvent: @escaping EventDecoder, logger: Logger
     ) {
         self.client = client
@@ -140,8 +140,8 @@ public struct TargetPlanner: DeliveryPlanner {
                     Self.action(selection.act, on: target, event, work.delivery), FilterResource(object),
                     own: selection.filter, name: "\(target)", to: &work)
             }
-        case .ofRepository(_, let kinds, let namespaces):
-            switch repositories().match(event, kinds: kinds, namespaces: namespaces) {
+        case .ofRepository(let cluster, let kinds, let namespaces):
+            switch repositories().match(event, cluster: cluster, kinds: kinds, namespaces: namespaces) {
             case .targets(let targets):
                 for target in targets {
                     try await add(
@@ -152,8 +152,8 @@ public struct TargetPlanner: DeliveryPlanner {
             case .unknown: work.reason = work.reason ?? .repositoryUnknown
             case .otherRef: work.reason = .refMismatch
             }
-        case .ofImage(_, let namespaces):
-            let refreshes = images().refreshes(of: event).filter {
+        case .ofImage(let cluster, let namespaces):
+            let refreshes = (images(cluster)?.refreshes(of: event) ?? []).filter {
                 namespaces.isEmpty || namespaces.contains($0.target.namespace)
             }
             if refreshes.isEmpty { work.reason = work.reason ?? .noTarget }

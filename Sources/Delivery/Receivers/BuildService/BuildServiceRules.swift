@@ -11,6 +11,8 @@ public struct BuildServiceRules: ReceiverRules {
     public let endpoint: BuildServiceEndpoint
     private let proof: BuildServiceProof
     private let index: ImageIndex
+    /// Whether the index knows all objects of its cluster.
+    private let isComplete: Bool
     private let artifactory: ArtifactoryMap
     private let forceBuild: Bool
     private let dedupeWindowSeconds: UInt32
@@ -19,8 +21,13 @@ public struct BuildServiceRules: ReceiverRules {
     /// Long enough that an operator may be at work, short enough that the registry's queue does not grow old.
     static let retryAfterSeconds = "10"
 
-    /// `index` holds the objects of the route's cluster, with `settings.hostAliases`.
-    public init(_ endpoint: BuildServiceEndpoint, _ settings: BuildServiceSettings, _ index: ImageIndex) {
+    /// `index` holds the objects of the route's cluster, with `settings.hostAliases`; while it is not complete nobody can say that no
+    /// object reads an image, and what is proven is accepted.
+    public init(
+        _ endpoint: BuildServiceEndpoint, _ settings: BuildServiceSettings, _ index: ImageIndex,
+        isComplete: Bool = true
+    ) {
+        self.isComplete = isComplete
         self.endpoint = endpoint
         self.proof = BuildServiceProof(endpoint, settings)
         self.index = index
@@ -50,7 +57,7 @@ public struct BuildServiceRules: ReceiverRules {
             if outcome.refreshes.isEmpty, callback(request, after: nil) != nil {
                 return ruling(request, .accepted, 200, event, id)
             }
-            return outcome.refreshes.isEmpty
+            return outcome.refreshes.isEmpty && isComplete
                 ? ruling(request, .ignored(outcome.reason), 200, event, id)
                 : ruling(request, .accepted, 202, event, id)
         }
