@@ -23,7 +23,7 @@ struct TargetPlannerTests {
         let images = ImageIndex([stack])
         let found = event
         let planner = TargetPlanner(
-            client: { _ in nil }, repositories: { RepositoryIndex([]) }, images: { images },
+            client: { _ in nil }, repositories: { RepositoryIndex([]) }, images: { $0 == "local" ? images : nil },
             decodeEvent: { _ in found },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let identity = RouteIdentity(kind: .hook, namespace: "team-a", name: "images")

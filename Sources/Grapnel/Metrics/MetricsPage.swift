@@ -213,7 +213,7 @@ struct MetricsPage: Sendable {
             "grapnel_trigger_open_breakers", .gauge, "Servers that are left alone after failures.",
             Double(trigger.openBreakers.value))
         text.begin("grapnel_trigger_breaker_open", .gauge, "1 while the API server of a cluster is left alone.")
-        for cluster in ["local"] {
+        for cluster in clusters.names {
             text.sample([("cluster", cluster)], UInt64(trigger.breakerState(cluster: cluster) ?? 0))
         }
         text.begin("grapnel_trigger_done_seconds", .histogram, "From receipt to done.")

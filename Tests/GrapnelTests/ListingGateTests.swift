@@ -1,0 +1,76 @@
+import Delivery
+import Testing
+import Trigger
+
+@testable import Grapnel
+
+private struct Routes: Trigger.RouteLookup {
+    var definitions: [RouteIdentity: RouteDefinition] = [:]
+    func definition(of route: RouteIdentity) -> RouteDefinition? { definitions[route] }
+}
+
+private func hook(_ name: String, cluster: String = "local") -> RouteIdentity {
+    RouteIdentity(cluster: cluster, kind: .hook, namespace: "team-a", name: name)
+}
+
+private func delivery(_ sequence: UInt64, _ route: RouteIdentity) -> QueuedDelivery {
+    QueuedDelivery(
+        sequence: sequence, receivedNanoseconds: 0, route: route,
+        location: DeliveryLocation(segment: 1, offset: 0, length: 0))
+}
+
+private func owed(_ sequence: UInt64, _ route: RouteIdentity) -> RecoveredDelivery {
+    RecoveredDelivery(delivery: delivery(sequence, route), plan: nil, outcomes: [])
+}
+
+@Suite("Deliveries that wait for a cluster")
+struct ListingGateTests {
+    /// A Hook whose targets are looked up in cluster b, one that names them, and an endpoint of Build Service of cluster b.
+    private var routes: Routes {
+        var routes = Routes()
+        var matching = RouteDefinition(identity: hook("matching"), path: "/m", sender: .github, secrets: [])
+        matching.selections = [Selection(.reconcile, .ofRepository(cluster: "b", kinds: [], namespaces: []))]
+        let named = RouteDefinition(identity: hook("named"), path: "/n", sender: .github, secrets: [])
+        let endpoint = RouteDefinition(identity: endpoint, path: "/e", sender: .dockerRegistry, secrets: [])
+        for route in [matching, named, endpoint] { routes.definitions[route.identity] = route }
+        return routes
+    }
+    private let endpoint = RouteIdentity(cluster: "b", kind: .buildService, namespace: "", name: "notification")
+
+    @Test("what was owed waits for its own cluster alone, and is given once, in order")
+    func replay() {
+        let gate = ListingGate(
+            [owed(1, hook("x", cluster: "b")), owed(2, hook("x")), owed(3, hook("y", cluster: "b"))],
+            unlisted: ["local", "b"], routes: routes)
+        #expect(gate.release(listed: []).isEmpty && gate.count == 3)
+        #expect(gate.release(listed: ["local"]).map(\.delivery.sequence) == [2])
+        #expect(gate.release(listed: ["local"]).isEmpty && gate.count == 2)
+        #expect(gate.release(listed: ["local", "b"]).map(\.delivery.sequence) == [1, 3])
+        #expect(gate.release(listed: ["local", "b"]).isEmpty && gate.count == 0)
+    }
+
+    @Test("what was owed to a cluster that is no longer known waits for nothing")
+    func unknown() {
+        let gate = ListingGate([owed(1, hook("x", cluster: "gone"))], unlisted: ["b"], routes: routes)
+        #expect(gate.release(listed: []).map(\.delivery.sequence) == [1])
+    }
+
+    @Test("a replay waits for the cluster in which its targets are looked up, too")
+    func searched() {
+        let gate = ListingGate([owed(1, hook("matching")), owed(2, hook("named"))], unlisted: ["b"], routes: routes)
+        #expect(gate.release(listed: []).map(\.delivery.sequence) == [2])
+        #expect(gate.release(listed: ["b"]).map(\.delivery.sequence) == [1])
+    }
+
+    @Test("of what comes now only that waits whose targets are looked up among objects that are not known yet")
+    func admission() {
+        let gate = ListingGate([], unlisted: ["b"], routes: routes)
+        let all = [
+            delivery(1, hook("named")), delivery(2, hook("matching")), delivery(3, endpoint), delivery(4, hook("gone")),
+        ]
+        #expect(gate.admit(all).map(\.sequence) == [1, 4])
+        #expect(gate.count == 2)
+        #expect(gate.release(listed: ["b"]).map(\.delivery.sequence) == [2, 3])
+        #expect(gate.admit(all).map(\.sequence) == [1, 2, 3, 4])
+    }
+}
