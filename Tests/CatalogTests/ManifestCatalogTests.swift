@@ -204,7 +204,7 @@ private func names(_ snapshot: CatalogSnapshot) -> [String] { snapshot.routes.ma
             var contribution = CatalogContribution()
             contribution.resources = file.resources.map { PlacedResource(resource: $0, file: "m.yaml") }
             let compiled = RouteCompiler.compile(
-                contribution, options: CatalogOptions(directories: []), filters: FilterCache())
+                [contribution], options: CatalogOptions(directories: []), filters: FilterCache())
             let shown =
                 file.problems.map(\.message) + compiled.problems.map(\.description) + compiled.unserved.map(\.reason)
                 + compiled.routes.map { "\($0)" }

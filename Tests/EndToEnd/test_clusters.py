@@ -2,6 +2,7 @@
 import hashlib
 import hmac
 import json
+import time
 
 from clustercase import FLUX, PUSH, TOKEN, Case, flux_path, git, hook, hook_path, receiver, secret
 from fakekube import outcomes, settled
@@ -272,6 +273,64 @@ def restart(context):
     wait_until(lambda: server.metric("grapnel_journal_owed_deliveries") == 0, 60, "nothing is owed any more")
     clusters.expect_acts("at the end", local=["team-a/webapp"] * 4, there=["team-a/there"] * 3 + ["team-a/webapp"])
     expect([o for o in outcomes(server) if o["code"] not in ("done", "merged")], [], "other outcomes")
+
+
+@test("clusters: one whose credentials are refused at the start, and one that takes connections and never answers, are away, not empty")
+def refused(context):
+    clusters = Clusters(context, [secret(), git(), receiver()], there=[secret(), git("there"), steady("there")],
+                        mute=[secret(), git("mute"), receiver("mute")])
+    server = clusters.server()
+    kube = clusters.kubes["there"]
+    kube.down()
+    owed = [push(server, hook_path("there")) for _ in range(3)]
+    server.kill()
+    kube.up()
+    kube.starting = 401
+    clusters.kubes["mute"].delay = 600
+    server.start(seconds=60)
+    settled_here = push(server, flux_path())
+    wait_until(lambda: outcomes(server, settled_here.sequence), 20, "the living cluster's delivery is done")
+    # Longer than a list that is refused is waited for.
+    began = time.monotonic()
+    while time.monotonic() - began < 14:
+        expect(server.probe("/hook/" + "0" * 64), 503, "an unknown path")
+        time.sleep(0.5)
+    expect(server.metric("grapnel_cluster_waiting_deliveries"), 3, "waiting deliveries")
+    expect_that("401" in clusters.page(server) or "Unauthorized" in clusters.page(server), clusters.page(server))
+    kube.starting, clusters.kubes["mute"].delay = None, 0
+    wait_until(lambda: len(clusters.acts("there")) == 3, 60, "what was owed is done")
+    expect([o["code"] for o in outcomes(server) if o.get("cluster") == "there"], ["done"] * 3, "outcomes")
+    expect(len(owed), 3, "deliveries")
+
+
+@test("clusters: a notification to Build Service refreshes what reads the image in each cluster, also in one that was away")
+def images(context):
+    def stack(name, image="r.example/base:1"):
+        return {"apiVersion": "kpack.io/v1alpha2", "kind": "ClusterStack", "metadata": {"name": name},
+                "spec": {"id": "i", "buildImage": {"image": image}, "runImage": {"image": image}}}
+    clusters = Clusters(context, [stack("here"), stack("other", "r.example/else:1")], there=[stack("there")], down=["there"])
+    config = json.loads(clusters.config)
+    config["buildService"] = {"auth": {"notification": {"type": "bearer", "tokenFile": "token"}}}
+    clusters.config = json.dumps(config)
+    server = clusters.server(start=False)
+    with open(server.folder + "/token", "w") as f:
+        f.write(TOKEN)
+    server.start()
+    body = json.dumps({"events": [{
+        "id": "e1", "action": "push", "timestamp": "2026-01-01T00:00:00Z",
+        "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "base", "tag": "1",
+                   "digest": "sha256:" + "a" * 64, "url": "https://r.example/v2/base/manifests/sha256:" + "a" * 64},
+        "request": {"host": "r.example", "method": "PUT"}}]}).encode()
+    fields = [("Content-Type", "application/vnd.docker.distribution.events.v2+json"), ("Authorization", "Bearer " + TOKEN)]
+    expect(server.post("/v1/docker/notification", body, [fields[0], ("Authorization", "Bearer wrong")]).status, 401, "a wrong token")
+    answer = server.post("/v1/docker/notification", body, fields)
+    expect((answer.status, answer.decision), (202, "accepted"), "the notification")
+    acts = lambda name: [w["name"] for w in clusters.kubes[name].acts()]
+    wait_until(lambda: acts("local") == ["here"], 20, "the refresh in the living cluster")
+    expect(server.metric("grapnel_cluster_waiting_deliveries"), 1, "waiting for the other")
+    clusters.kubes["there"].up()
+    wait_until(lambda: acts("there") == ["there"], 60, "the refresh in the other")
+    expect(acts("local"), ["here"], "refreshes in the first")
 
 
 @test("clusters: Hooks in manifest files name a cluster for their targets; matches stay in the cluster that is meant, and wait for it")

@@ -124,7 +124,8 @@ public final class ClusterSource: Sendable {
             objects.remove(collection, namespace: object.facts.namespace, name: object.facts.name)
             receiversChanged(kind)
         case .failing(let error):
-            let isForbidden = error.statusCode == 403 || error.statusCode == 401
+            // 401 is no answer about rights: credentials that ended would make everything look as if it were gone.
+            let isForbidden = error.statusCode == 403
             report.fail(collection, "\(error)", isForbidden: isForbidden, now: monotonicNanoseconds())
             changed()
         case .recovered:

@@ -12,8 +12,14 @@ final class RouteCatalog: Sendable {
     private let clusters: ClusterSet
     private let options: CatalogOptions
     private let filters = FilterCache()
-    /// Clusters that were listed as a whole once.
-    private let listed = Mutex<Set<String>>([])
+    private struct State {
+        /// Clusters that were listed as a whole once.
+        var listed: Set<String> = []
+        /// Until the server could be ready for the first time: what comes back later must not take it out of service again.
+        var isPatient = true
+    }
+
+    private let state = Mutex(State())
     private let began = cl_now_monotonic()
 
     /// How long a cluster that answers, and is not listed, keeps the others from being served.
@@ -33,9 +39,9 @@ final class RouteCatalog: Sendable {
     func compile() -> (snapshot: CatalogSnapshot, listed: Set<String>) {
         // Asked before the sources are read: what is listed after that only adds.
         let now = clusters.members.filter(\.isSynced).map(\.settings.source.cluster)
-        let listed = listed.withLock { listed in
-            listed.formUnion(now)
-            return listed
+        let listed = state.withLock { state in
+            state.listed.formUnion(now)
+            return state.listed
         }
         var contributions: [CatalogContribution] = []
         if let manifests { contributions.append(manifests.read()) }
@@ -57,9 +63,13 @@ final class RouteCatalog: Sendable {
         let isLate = cl_now_monotonic() - began > Self.patienceNanoseconds
         let missing = clusters.members.filter { !listed.contains($0.settings.source.cluster) }
         let isAnyKnown = missing.count < clusters.members.count
-        return missing.map { member in
-            Readiness.UnlistedCluster(
-                name: member.settings.source.cluster, isWaitedFor: !isAnyKnown || !(isLate || member.isUnreached))
+        return state.withLock { state in
+            state.isPatient = state.isPatient && !(isAnyKnown && (isLate || missing.allSatisfy(\.isUnreached)))
+            return missing.map { member in
+                Readiness.UnlistedCluster(
+                    name: member.settings.source.cluster,
+                    isWaitedFor: !isAnyKnown || state.isPatient && !member.isUnreached)
+            }
         }
     }
 }

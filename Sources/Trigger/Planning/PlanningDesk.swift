@@ -1,7 +1,8 @@
 // PlanningDesk: deliveries that wait for their plan, which takes reading their record and perhaps asking an API server.
 //
 // A state machine without I/O, as the core: deliveries, results and the time go in; what to plan now comes out. Namespaces take
-// turns, one delivery each, so that a storm on one does not keep the others waiting. What failed waits with backoff and jitter;
+// turns, one delivery each, so that a storm on one does not keep the others waiting. Clusters do not take from each other: the plans of one
+// whose API server does not answer, each waiting for it, leave the others all of their room. What failed waits with backoff and jitter;
 // nothing is given up before the delivery's age reaches the route's `retry.maxAge`, except what no repetition can help. Attempts are
 // counted as those of actions are (DispatcherCore+Results), missing objects too.
 
@@ -19,9 +20,9 @@ struct PlanningDesk: Sendable {
         var notBefore: UInt64 = 0
     }
 
-    /// Plans at once: each may hold a call to an API server.
+    /// Plans at once for one cluster: each may hold a call to an API server.
     static let runningMax = 32
-    /// Bytes of records under way: what a filter reads takes many times its text. One that is larger has its turn alone.
+    /// Bytes of records under way for one cluster: what a filter reads takes many times its text. One that is larger has its turn alone.
     static let runningBytesMax = 16 << 20
 
     private var namespaces: [String: [Waiting]] = [:]
@@ -29,7 +30,8 @@ struct PlanningDesk: Sendable {
     private var turn: [String] = []
     private var delayed: [Waiting] = []
     private var running: [UInt64: Waiting] = [:]
-    private var runningBytes = 0
+    /// By cluster, where there are any.
+    private var runningOf: [String: (count: Int, bytes: Int)] = [:]
     private(set) var waitingCount = 0
     private var random: SeededRandom
 
@@ -71,13 +73,15 @@ struct PlanningDesk: Sendable {
                 for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
             }
         }
-        guard running.count < Self.runningMax, let key = turn.first else { return nil }
-        guard let list = namespaces[key], let head = heads[key], head < list.count else { return nil }
+        guard let position = nextTurn(), let list = namespaces[turn[position]], let head = heads[turn[position]] else {
+            return nil
+        }
         let waiting = list[head]
-        let byteCount = Int(waiting.delivery.location.length)
-        guard running.isEmpty || runningBytes + byteCount <= Self.runningBytesMax else { return nil }
-        runningBytes += byteCount
-        turn.removeFirst()
+        let under = runningOf[waiting.delivery.route.cluster] ?? (0, 0)
+        runningOf[waiting.delivery.route.cluster] = (
+            under.count + 1, under.bytes + Int(waiting.delivery.location.length)
+        )
+        let key = turn.remove(at: position)
         waitingCount -= 1
         if head + 1 == list.count {
             namespaces[key] = nil
@@ -94,6 +98,25 @@ struct PlanningDesk: Sendable {
         return waiting.delivery
     }
 
+    /// The first in turn whose cluster has room. One that finds none keeps its cluster's others behind it, or the large would never
+    /// come to their turn.
+    private func nextTurn() -> Int? {
+        var full: Set<String> = []
+        for (position, key) in turn.enumerated() {
+            guard let list = namespaces[key], let head = heads[key], head < list.count else { continue }
+            let delivery = list[head].delivery
+            guard !full.contains(delivery.route.cluster) else { continue }
+            guard let under = runningOf[delivery.route.cluster] else { return position }
+            if under.count < Self.runningMax,
+                under.bytes + Int(delivery.location.length) <= Self.runningBytesMax
+            {
+                return position
+            }
+            full.insert(delivery.route.cluster)
+        }
+        return nil
+    }
+
     enum Verdict: Sendable, Equatable {
         case planned([Action])
         case ignored(reason: String)
@@ -105,7 +128,10 @@ struct PlanningDesk: Sendable {
     /// The end of an attempt.
     mutating func complete(_ sequence: UInt64, _ result: PlanningResult, now: UInt64) -> Verdict? {
         guard var waiting = running.removeValue(forKey: sequence) else { return nil }
-        runningBytes -= Int(waiting.delivery.location.length)
+        let cluster = waiting.delivery.route.cluster
+        let under = runningOf[cluster] ?? (1, 0)
+        runningOf[cluster] =
+            under.count <= 1 ? nil : (under.count - 1, under.bytes - Int(waiting.delivery.location.length))
         switch result {
         case .actions(let actions): return .planned(actions)
         case .ignored(let reason): return .ignored(reason: reason)
