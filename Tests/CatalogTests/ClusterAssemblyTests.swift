@@ -158,7 +158,10 @@ struct ClusterAssemblyTests {
     @Test("each cluster keeps to its own namespaces, and its Secrets are its own")
     func apart() throws {
         let clusters = [CatalogCluster(name: "b", watchNamespaces: ["team-b"])]
-        #expect(compile([try cluster("local"), try cluster("b")], clusters).routes.map(\.identity.cluster) == ["local", "local"])
+        #expect(
+            compile([try cluster("local"), try cluster("b")], clusters).routes.map(\.identity.cluster) == [
+                "local", "local",
+            ])
         let poor = ObjectCatalog(cluster: "b")
         poor.replace(
             ObjectCatalog.Collection(kind: "Hook.grapnel.dev"),
@@ -183,7 +186,8 @@ extension CatalogContribution {
             ObjectCatalog.Collection(kind: "Secret", namespace: "team-a", name: "token"),
             [
                 try object(
-                    #"{"metadata":{"name":"token","namespace":"team-a"},"data":{"token":"c2VjcmV0LTEyMzQ1Njc4"}}"#, "v1",
+                    #"{"metadata":{"name":"token","namespace":"team-a"},"data":{"token":"c2VjcmV0LTEyMzQ1Njc4"}}"#,
+                    "v1",
                     "Secret")
             ])
         catalog.replace(

@@ -197,12 +197,12 @@ class Case:
     def hook(self, name="hooked", namespace="team-a"):
         return self.kube.get(HOOK, "Hook", namespace, name)
 
-    def ready(self, name="webapp", namespace="team-a", path=None, seconds=10, api=FLUX):
+    def ready(self, name="webapp", namespace="team-a", path=None, seconds=10, api=FLUX, kube=None):
         """Waits until the Receiver says that it is ready on its path."""
         path = path or flux_path(name, namespace=namespace)
 
         def is_so():
-            o = self.receiver(name, namespace, api)
+            o = (kube or self.kube).get(api, "Receiver", namespace, name)
             return conditions(o).get("Ready", {}).get("status") == "True" and o["status"].get("webhookPath") == path \
                 and o["status"].get("observedGeneration") == o["metadata"]["generation"]
         wait_until(is_so, seconds, "Receiver %s/%s is ready" % (namespace, name))

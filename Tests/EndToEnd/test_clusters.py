@@ -1,12 +1,14 @@
-"""One server for several clusters: each acts in its own, one that is away keeps none of the others from their work, nothing is lost."""
+"""One server for several clusters: each acts in its own, one that is away keeps none of the others from their work."""
 import hashlib
 import hmac
 import json
 import time
 
-from clustercase import FLUX, PUSH, TOKEN, Case, flux_path, git, hook, hook_path, receiver, secret
+from clustercase import FLUX, HOOK, PUSH, TOKEN, Case, flux_path, git, hook, hook_path, receiver, secret
 from fakekube import outcomes, settled
-from harness import expect, expect_that, free_port, github, hook as hook_file, request, secret as secret_file, wait_until
+from harness import expect, expect_that, free_port, github, request, wait_until
+from harness import hook as hook_file
+from harness import secret as secret_file
 from registry import test
 from watchkube import watched_cluster
 
@@ -26,7 +28,8 @@ class Clusters:
         for name, objects in clusters.items():
             self.kubes[name] = watched_cluster(context, objects, down=name in down)
         self.config = json.dumps({"clusters": [
-            {"name": name, "kubeconfig": self.kubes[name].kubeconfig_path, "receiverStatus": "own", **entries.get(name, {})}
+            {"name": name, "kubeconfig": self.kubes[name].kubeconfig_path, "receiverStatus": "own",
+             **entries.get(name, {})}
             for name in clusters]})
 
     def server(self, *flags, **more):
@@ -41,7 +44,7 @@ class Clusters:
 
     def serves(self, server, path, status=400, seconds=10):
         """Waits until a wrong signature is refused there: who is known says so."""
-        wait_until(lambda: server.probe(path) == status, seconds, "%s answers %d" % (path[:24], status))
+        wait_until(lambda: probe(server, path) == status, seconds, "%s answers %d" % (path[:24], status))
 
     def page(self, server):
         return server.admin("/readyz")[1].decode()
@@ -51,6 +54,10 @@ def push(server, path, token=TOKEN, body=PUSH):
     answer = server.push(body, path, token)
     expect((answer.status, answer.decision), (200, "accepted"), "a push to %s" % path[:24])
     return answer
+
+
+def probe(server, path):
+    return server.push(PUSH, path, "not-the-token").status
 
 
 def steady(name, **more):
@@ -69,13 +76,12 @@ def own(context):
                push(server, "/hooks/team-a/here")]
     settled(server, answers)
     clusters.expect_acts("own", local=["team-a/common", "team-a/here"], there=["team-a/there"])
-    expect(server.probe(flux_path("there")), 404, "a path of nobody")
+    expect(probe(server, flux_path("there")), 404, "a path of nobody")
     for name, kube in clusters.kubes.items():
         receivers = {o["metadata"]["name"]: o for o in kube.all("receivers")}
         path = flux_path("here") if name == "local" else flux_path("there", OTHER)
         mine = "here" if name == "local" else "there"
-        wait_until(lambda: (kube.get(FLUX, "Receiver", "team-a", mine).get("status") or {}).get("webhookPath") == path, 10,
-                   "the status in cluster " + name)
+        clusters.case.ready(mine, path=path, kube=kube)
         expect(sorted(receivers), [mine], "receivers")
     # An Event in the cluster of the Hook, and in no other.
     push(server, hook_path("lost"), OTHER)
@@ -84,11 +90,13 @@ def own(context):
     expect(events("local"), [], "Events in the other cluster")
     values = server.metrics()
     for name in ("local", "there"):
-        wait_until(lambda: server.metrics()['grapnel_cluster_leader{cluster="%s"}' % name] == 1, 10, "the Lease of " + name)
-        expect(values['grapnel_cluster_collections{cluster="%s",state="pending"}' % name], 0, "pending lists of " + name)
+        wait_until(lambda: server.metrics()['grapnel_cluster_leader{cluster="%s"}' % name] == 1, 10,
+                   "the Lease of " + name)
+        pending = values['grapnel_cluster_collections{cluster="%s",state="pending"}' % name]
+        expect(pending, 0, "pending lists of " + name)
 
 
-@test("clusters: one that is away at the start: the others serve at once, an unknown path is 503; it comes and is served")
+@test("clusters: one away at the start: the others serve at once, an unknown path is 503; it comes and is served")
 def away_at_start(context):
     clusters = Clusters(context, [secret(), git(), receiver()], there=[secret(), git("there"), receiver("there")],
                         down=["there"])
@@ -98,8 +106,8 @@ def away_at_start(context):
     expect_that("cluster there: Receiver" in page and "not listed yet" in page, page)
     settled(server, [push(server, flux_path())])
     clusters.expect_acts("while one is away", local=["team-a/webapp"])
-    expect(server.probe("/hook/" + "0" * 64), 503, "a path that only the other may know")
-    expect(server.probe(flux_path("there")), 503, "the other's path")
+    expect(probe(server, "/hook/" + "0" * 64), 503, "a path that only the other may know")
+    expect(probe(server, flux_path("there")), 503, "the other's path")
     # Changes are in force meanwhile.
     clusters.kubes["local"].put(git("new"))
     clusters.kubes["local"].apply(receiver("new"))
@@ -108,7 +116,7 @@ def away_at_start(context):
     clusters.serves(server, flux_path("there"), seconds=40)
     settled(server, [push(server, flux_path("there"))])
     clusters.expect_acts("of the one that came", local=["team-a/webapp"], there=["team-a/there"])
-    wait_until(lambda: server.probe("/hook/" + "0" * 64) == 404, 10, "an unknown path is 404 now")
+    wait_until(lambda: probe(server, "/hook/" + "0" * 64) == 404, 10, "an unknown path is 404 now")
     expect_that("not known yet" not in clusters.page(server), clusters.page(server))
 
 
@@ -126,7 +134,7 @@ def all_away(context):
     wait_until(server.is_ready, 40, "ready with one of two")
 
 
-@test("clusters: one that goes away keeps its routes: its deliveries are stored and act when it is back, the other's act at once")
+@test("clusters: one that goes away keeps its routes: its deliveries act when it is back, the other's at once")
 def goes_away(context):
     here = [secret(), git(), steady("webapp", path="/hooks/team-a/here")]
     there = [secret(), git("there"), steady("there")]
@@ -140,7 +148,7 @@ def goes_away(context):
                "the living cluster's deliveries are done")
     clusters.expect_acts("while one is away", local=["team-a/webapp"] * 20, there=[])
     expect(server.is_ready(), True, "readiness")
-    expect(server.probe("/hook/" + "0" * 64), 404, "an unknown path: everything was listed once")
+    expect(probe(server, "/hook/" + "0" * 64), 404, "an unknown path: everything was listed once")
     breaker = lambda name: server.metrics().get('grapnel_trigger_breaker_open{cluster="%s"}' % name)
     wait_until(lambda: breaker("there") == 1, 30, "the breaker of the one that is away")
     expect(breaker("local"), 0, "the other's breaker")
@@ -180,7 +188,7 @@ def fan_out(context):
                                 "Succeeded", 10)
 
 
-@test("clusters: of a receiver in two clusters only that takes part which is ready and lists the event; several loops")
+@test("clusters: of a Receiver in two clusters those take part that are ready and list the event; several loops")
 def fan_out_parts(context):
     clusters = alike(context, events=["ping"])
     server = clusters.server(loops=2)
@@ -201,14 +209,14 @@ def fan_out_parts(context):
         return len(clusters.acts("local")) == now
     wait_until(only_there, 10, "a suspended one takes no part")
     clusters.kubes["there"].apply(receiver(events=["push"], suspend=True))
-    wait_until(lambda: server.probe(flux_path()) == 503, 10, "both suspended")
+    wait_until(lambda: probe(server, flux_path()) == 503, 10, "both suspended")
     clusters.kubes["there"].apply(receiver(type="gitlab"))
     clusters.kubes["local"].apply(receiver())
     wait_until(lambda: "already claimed" in server.log_text(), 10, "another type is no sibling, and loses the path")
-    wait_until(lambda: server.probe(flux_path()) == 400, 10, "the first one's type counts")
+    wait_until(lambda: probe(server, flux_path()) == 400, 10, "the first one's type counts")
 
 
-@test("clusters: a receiver with rules of its own in two clusters acts in both; one that is away gets its share later")
+@test("clusters: a Receiver in two clusters, one of them away: that one gets its share later; large bodies")
 def fan_out_rules(context):
     clusters = alike(context, type="generic-hmac")
     server = clusters.server()
@@ -231,7 +239,7 @@ def fan_out_rules(context):
     wait_until(lambda: len(outcomes(server)) == 4, 30, "its outcomes")
 
 
-@test("clusters: a receiver of Bitbucket, which has rules of its own, in two clusters, on the loop and by a helper")
+@test("clusters: a Receiver with rules of its own in two clusters: judged on the loop, and by a helper")
 def fan_out_ruled(context):
     clusters = alike(context, type="bitbucket")
     server = clusters.server()
@@ -246,7 +254,7 @@ def fan_out_ruled(context):
     clusters.expect_acts("each", local=["team-a/webapp"] * 2, there=["team-a/webapp"] * 2)
 
 
-@test("clusters: killed with deliveries owed in both, started with one away: the other's are done at once, its own when it is back")
+@test("clusters: killed with deliveries owed in both, started with one away: each is done when its own is there")
 def restart(context):
     clusters = Clusters(context, [secret(), git(), receiver(), steady("here", actions=[
         {"reconcile": {"kind": "GitRepository", "name": "webapp"}}])],
@@ -275,7 +283,7 @@ def restart(context):
     expect([o for o in outcomes(server) if o["code"] not in ("done", "merged")], [], "other outcomes")
 
 
-@test("clusters: one whose credentials are refused at the start, and one that takes connections and never answers, are away, not empty")
+@test("clusters: one that refuses the login, and one that never answers, are away at the start, and not empty")
 def refused(context):
     clusters = Clusters(context, [secret(), git(), receiver()], there=[secret(), git("there"), steady("there")],
                         mute=[secret(), git("mute"), receiver("mute")])
@@ -293,7 +301,7 @@ def refused(context):
     # Longer than a list that is refused is waited for.
     began = time.monotonic()
     while time.monotonic() - began < 14:
-        expect(server.probe("/hook/" + "0" * 64), 503, "an unknown path")
+        expect(probe(server, "/hook/" + "0" * 64), 503, "an unknown path")
         time.sleep(0.5)
     expect(server.metric("grapnel_cluster_waiting_deliveries"), 3, "waiting deliveries")
     expect_that("401" in clusters.page(server) or "Unauthorized" in clusters.page(server), clusters.page(server))
@@ -303,12 +311,13 @@ def refused(context):
     expect(len(owed), 3, "deliveries")
 
 
-@test("clusters: a notification to Build Service refreshes what reads the image in each cluster, also in one that was away")
+@test("clusters: a notification to Build Service refreshes what reads the image in each, also in one that was away")
 def images(context):
     def stack(name, image="r.example/base:1"):
         return {"apiVersion": "kpack.io/v1alpha2", "kind": "ClusterStack", "metadata": {"name": name},
                 "spec": {"id": "i", "buildImage": {"image": image}, "runImage": {"image": image}}}
-    clusters = Clusters(context, [stack("here"), stack("other", "r.example/else:1")], there=[stack("there")], down=["there"])
+    clusters = Clusters(context, [stack("here"), stack("other", "r.example/else:1")], there=[stack("there")],
+                        down=["there"])
     config = json.loads(clusters.config)
     config["buildService"] = {"auth": {"notification": {"type": "bearer", "tokenFile": "token"}}}
     clusters.config = json.dumps(config)
@@ -321,9 +330,10 @@ def images(context):
         "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "base", "tag": "1",
                    "digest": "sha256:" + "a" * 64, "url": "https://r.example/v2/base/manifests/sha256:" + "a" * 64},
         "request": {"host": "r.example", "method": "PUT"}}]}).encode()
-    fields = [("Content-Type", "application/vnd.docker.distribution.events.v2+json"), ("Authorization", "Bearer " + TOKEN)]
-    expect(server.post("/v1/docker/notification", body, [fields[0], ("Authorization", "Bearer wrong")]).status, 401, "a wrong token")
-    answer = server.post("/v1/docker/notification", body, fields)
+    notify = lambda token: server.post("/v1/docker/notification", body, [
+        ("Content-Type", "application/vnd.docker.distribution.events.v2+json"), ("Authorization", "Bearer " + token)])
+    expect(notify("wrong").status, 401, "a wrong token")
+    answer = notify(TOKEN)
     expect((answer.status, answer.decision), (202, "accepted"), "the notification")
     acts = lambda name: [w["name"] for w in clusters.kubes[name].acts()]
     wait_until(lambda: acts("local") == ["here"], 20, "the refresh in the living cluster")
@@ -333,23 +343,16 @@ def images(context):
     expect(acts("local"), ["here"], "refreshes in the first")
 
 
-@test("clusters: Hooks in manifest files name a cluster for their targets; matches stay in the cluster that is meant, and wait for it")
+@test("clusters: Hooks in manifest files name a cluster; matches stay in the one that is meant, and wait for it")
 def named(context):
+    event = json.loads(PUSH)
+
     def follower(name):
         o = git(name)
-        o["spec"]["url"] = "https://github.com/Codertocat/Hello-World"
-        o["spec"]["ref"] = {"name": "refs/tags/simple-tag"}
+        o["spec"].update(url=event["repository"]["clone_url"], ref={"name": event["ref"]})
         return o
     clusters = Clusters(context, [git(), follower("follows")],
                         there=[git(), follower("follows-there")], down=["there"])
-    body = PUSH
-    ref = json.loads(PUSH)
-    url, pushed = ref["repository"]["clone_url"], ref["ref"]
-    for kube in clusters.kubes.values():
-        for o in kube.all("gitrepositories"):
-            if o["metadata"]["name"].startswith("follows"):
-                o["spec"].update(url=url, ref={"name": pushed})
-                kube.put(o)
     reconcile = lambda more: "[{reconcile: {%s}}]" % more
     manifests = {
         "secret.yaml": secret_file("webhook-token", TOKEN),
@@ -360,14 +363,12 @@ def named(context):
         "wrong.yaml": hook_file("wrong", actions=reconcile("cluster: ther, kind: GitRepository, name: webapp")),
     }
     server = clusters.server(manifests=manifests)
-    expect(server.probe("/hooks/team-a/wrong"), 503, "an unknown cluster")
+    expect(probe(server, "/hooks/team-a/wrong"), 503, "an unknown cluster")
     log = server.log_text()
     expect_that("wrong.yaml" in log and "there is no cluster" in log and "known: local, there" in log
                 and "did you mean" in log, "the problem: " + server.tail())
-    push(server, "/hooks/team-a/here", body=body)
-    push(server, "/hooks/team-a/own", body=body)
-    push(server, "/hooks/team-a/named", body=body)
-    push(server, "/hooks/team-a/match", body=body)
+    for name in ("here", "own", "named", "match"):
+        push(server, "/hooks/team-a/" + name)
     wait_until(lambda: len(clusters.acts("local")) == 2, 20, "what is done here")
     expect([o for o in outcomes(server) if o["code"] == "ignored"], [], "deliveries that found nothing")
     clusters.expect_acts("while it is away", local=["team-a/follows", "team-a/webapp"], there=[])
@@ -377,25 +378,24 @@ def named(context):
                          there=["team-a/follows-there", "team-a/webapp"])
 
 
-@test("clusters: a tenant's Hook never reaches another cluster, nor takes a path of the first; its cluster's hosts are kept")
+@test("clusters: a tenant's Hook never reaches another cluster nor takes a path of the first; hosts are kept")
 def tenants(context):
-    intruder = hook("intruder", actions=[{"reconcile": {"cluster": "local", "kind": "GitRepository", "name": "webapp"}}])
+    intruder = hook("intruder", actions=[
+        {"reconcile": {"cluster": "local", "kind": "GitRepository", "name": "webapp"}}])
     clusters = Clusters(context, [secret(), git(), steady("webapp", created="2026-05-01T00:00:00Z")],
-                        there=[secret(token=OTHER), git(), git("follows"), steady("webapp", created="2020-01-01T00:00:00Z"),
-                               intruder, hook("elsewhere", host="a.example.org")],
+                        there=[secret(token=OTHER), git(), steady("webapp", created="2020-01-01T00:00:00Z"), intruder,
+                               hook("elsewhere", host="a.example.org")],
                         hosted=[secret(token=OTHER), git(), hook("webapp"), hook("elsewhere", host="a.example.org")],
                         entries={"hosted": {"hosts": ["B.example.org", "c.example.org"]}})
     server = clusters.server()
-    wait_until(lambda: server.probe(hook_path("intruder")) == 503, 10, "the intruder is known and not ready")
+    wait_until(lambda: probe(server, hook_path("intruder")) == 503, 10, "the intruder is known and not ready")
     expect_that("acts in its own cluster only" in server.log_text(), server.tail(40))
     settled(server, [push(server, hook_path("webapp"))])
     clusters.expect_acts("the first keeps the path", local=["team-a/webapp"], there=[], hosted=[])
-    case = clusters.case
-    case.condition(lambda: clusters.kubes["there"].get("grapnel.dev/v1alpha1", "Hook", "team-a", "webapp"), "Ready", "False",
-                   "PathAlreadyClaimed", 10)
+    case, of = clusters.case, lambda cluster, name: clusters.kubes[cluster].get(HOOK, "Hook", "team-a", name)
+    case.condition(lambda: of("there", "webapp"), "Ready", "False", "PathAlreadyClaimed", 10)
     expect(server.push(PUSH, hook_path("webapp"), OTHER).status, 401, "the other's secret on the first one's path")
-    case.condition(lambda: clusters.kubes["hosted"].get("grapnel.dev/v1alpha1", "Hook", "team-a", "elsewhere"), "Ready", "False",
-                   "NotPermitted", 10)
+    case.condition(lambda: of("hosted", "elsewhere"), "Ready", "False", "NotPermitted", 10)
     answers = []
     for host in ("b.example.org", "C.example.org"):
         with server.connect() as connection:
@@ -409,29 +409,22 @@ def tenants(context):
 
 @test("clusters: catalog false: only acted on; no --kubernetes: the named ones alone; settings that are wrong")
 def catalog_off(context):
-    clusters = Clusters(context, None, far=[secret(), git(), receiver()], near=[secret(), git("near"), receiver("near")],
+    clusters = Clusters(context, far=[secret(), git(), receiver()], near=[secret(), git("near"), receiver("near")],
                         entries={"far": {"catalog": False}})
     manifests = {"secret.yaml": secret_file("webhook-token", TOKEN),
-                 "far.yaml": hook_file("far", actions="[{reconcile: {cluster: far, kind: GitRepository, name: webapp}}]"),
+                 "far.yaml": hook_file(
+                     "far", actions="[{reconcile: {cluster: far, kind: GitRepository, name: webapp}}]"),
                  "match.yaml": hook_file("match", actions="[{reconcile: {matchRepository: true, cluster: far}}]")}
     server = context.server(manifests, config=clusters.config, flags=["--log-level", "debug"])
     server.tokens = set()
-    clusters.serves(server_probe(server), flux_path("near"))
-    expect(server_probe(server).probe(flux_path()), 404, "a receiver of a cluster that is only acted on")
-    expect(server_probe(server).probe("/hooks/team-a/match"), 503, "a match where nothing is read")
+    clusters.serves(server, flux_path("near"))
+    expect(probe(server, flux_path()), 404, "a receiver of a cluster that is only acted on")
+    expect(probe(server, "/hooks/team-a/match"), 503, "a match where nothing is read")
     expect_that("catalog: true" in server.log_text(), server.tail(30))
     settled(server, [push(server, "/hooks/team-a/far"), push(server, flux_path("near"))])
     clusters.expect_acts("named", far=["team-a/webapp"], near=["team-a/near"])
     expect(clusters.kubes["far"].all("leases"), [], "Leases where no status is written")
     expect(len(clusters.kubes["near"].all("leases")), 1, "Leases of the other")
-
-
-class server_probe:
-    def __init__(self, server):
-        self.server = server
-
-    def probe(self, path):
-        return self.server.push(PUSH, path, "not-the-token").status
 
 
 @test("clusters: doctor and uninstall look after each, and name the one that does not answer")

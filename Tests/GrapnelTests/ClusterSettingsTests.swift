@@ -3,7 +3,9 @@ import Testing
 
 @testable import Grapnel
 
-private func load(_ file: String, flags: [(name: String, values: [String])] = []) throws(CommandFailure) -> ServerSettings {
+private func load(_ file: String, flags: [(name: String, values: [String])] = []) throws(CommandFailure)
+    -> ServerSettings
+{
     try SettingsLoader(
         flags: flags, environment: [:], file: ("/etc/grapnel/grapnel.yaml", Array(file.utf8))
     ).load().settings
@@ -30,17 +32,29 @@ struct ClusterSettingsTests {
             ("- {name: local, kubeconfig: b}", "3: error: clusters[0].name \"local\" is the cluster of --kubernetes"),
             ("- {name: b}", "3: error: clusters[0] says nothing of how to reach the cluster; add kubeconfig"),
             ("- {name: b, kubeconfig: ''}", "3: error: clusters[0].kubeconfig is empty"),
-            ("- {name: b, inCluster: true, kubeconfig: b}", "3: error: clusters[0].kubeconfig: clusters[0].inCluster needs none"),
-            ("- {name: b, inCluster: true, context: b}", "3: error: clusters[0].context: clusters[0].inCluster needs none"),
+            (
+                "- {name: b, inCluster: true, kubeconfig: b}",
+                "3: error: clusters[0].kubeconfig: clusters[0].inCluster needs none"
+            ),
+            (
+                "- {name: b, inCluster: true, context: b}",
+                "3: error: clusters[0].context: clusters[0].inCluster needs none"
+            ),
             ("- {name: b, inCluster: yes please}", "3: error: clusters[0].inCluster must be true or false"),
             ("- {name: b, kubeConfig: b}", "did you mean \"kubeconfig\"?"),
             ("- {name: b, kubeconfig: b, secretAccess: by-nmae}", "found \"by-nmae\" (did you mean \"by-name\"?)"),
             ("- {name: b, kubeconfig: b, receiverStatus: mine}", "must be one of auto, own, given, found \"mine\""),
-            ("- {name: b, kubeconfig: b, hosts: ['https://h']}", "clusters[0].hosts[0] \"https://h\" must be a host name alone"),
+            (
+                "- {name: b, kubeconfig: b, hosts: ['https://h']}",
+                "clusters[0].hosts[0] \"https://h\" must be a host name alone"
+            ),
             ("- {name: b, kubeconfig: b, hosts: h}", "clusters[0].hosts must be a list"),
             ("- {name: b, kubeconfig: b, namespaces: [Team]}", "clusters[0].namespaces[0] \"Team\" is no namespace"),
             ("- {name: b, kubeconfig: b, catalog: both}", "clusters[0].catalog must be true or false"),
-            ("- {name: b, kubeconfig: b}\n- {name: b, kubeconfig: c}", "4: error: clusters[1].name \"b\" is the name of the cluster in line 3"),
+            (
+                "- {name: b, kubeconfig: b}\n- {name: b, kubeconfig: c}",
+                "4: error: clusters[1].name \"b\" is the name of the cluster in line 3"
+            ),
             ("- b", "3: error: clusters[0] must be a map"),
         ])
     func wrong(clusters: String, expected: String) {

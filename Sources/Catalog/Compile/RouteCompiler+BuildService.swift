@@ -25,7 +25,8 @@ extension RouteCompiler {
             for warning in settings.warnings(of: endpoint) { report(place, identity, warning, .warning) }
             var route = RouteDefinition(
                 identity: identity, path: endpoint.path, sender: endpoint.sender, secrets: [],
-                rules: BuildServiceRules(endpoint, settings, index, isComplete: isComplete), bodyBytesMax: endpoint.bodyBytesMax,
+                rules: BuildServiceRules(endpoint, settings, index, isComplete: isComplete),
+                bodyBytesMax: endpoint.bodyBytesMax,
                 dedupeWindowSeconds: settings.dedupeWindowSeconds, source: place.description)
             if !settings.isServed(endpoint) {
                 route.readiness = .notReady(reason: "\(place) has no credential that can prove anything")

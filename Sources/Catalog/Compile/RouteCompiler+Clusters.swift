@@ -45,7 +45,8 @@ extension RouteCompiler {
                 + NearestName.hint(name.value, among: known)
         }
         guard isMatched, !cluster.isRead else { return nil }
-        return "\(name.path): the objects of cluster \(quoted(name.value)) are not read, so none can be found there; set its "
+        return
+            "\(name.path): the objects of cluster \(quoted(name.value)) are not read, so none can be found there; set its "
             + "catalog: true in the setting clusters, or name the object"
     }
 

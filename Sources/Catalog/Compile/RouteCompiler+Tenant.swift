@@ -46,7 +46,8 @@ extension RouteCompiler {
         let isFree = options.allowCrossNamespace.contains(namespace)
         for action in hook.actions {
             if let other = action.cluster, other.value != options.cluster {
-                return "a Hook acts in its own cluster only, and \(other.path) names another; Hooks in manifest files of the "
+                return
+                    "a Hook acts in its own cluster only, and \(other.path) names another; Hooks in manifest files of the "
                     + "server may"
             }
             switch action {

@@ -82,7 +82,8 @@ struct CatalogChecks {
                 findings.append(
                     .warn(
                         "targets",
-                        (target.cluster == ClusterSettings.local ? "" : "cluster \(target.cluster): ") + "\(target): \(message)",
+                        (target.cluster == ClusterSettings.local ? "" : "cluster \(target.cluster): ")
+                            + "\(target): \(message)",
                         "create it, or correct the receiver that names it"))
             }
         }

@@ -27,7 +27,7 @@ struct ActionSet: Sendable {
             let outbound = OutboundSettings(
                 proxy: settings.systems.outbound.proxy, caFile: settings.systems.outbound.caFile,
                 userAgent: "grapnel/\(Version.number)", allow: settings.systems.outbound.allow,
-                apiServerHosts: [client].compactMap { $0?.kubeconfig.serverHost })
+                apiServerHosts: clusters.apiServerHosts)
             outboundClient = try OutboundClient(settings: outbound)
             let verifier = IDTokenVerifier(
                 pinned: settings.systems.oidcIssuers, client: outboundClient, logger: logger)

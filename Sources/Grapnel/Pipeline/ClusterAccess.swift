@@ -59,7 +59,8 @@ enum ClusterAccess {
         member.leaseNamespace = client.kubeconfig.namespace
         member.fluxNamespace = settings.fluxNamespace
         member.graceSeconds = Int(settings.pathGraceNanoseconds / ServerSettings.second)
-        member.retiredPathsFile = settings.dataDirectory + "/retired-paths" + (name == ClusterSettings.local ? "" : ".\(name)")
+        member.retiredPathsFile =
+            settings.dataDirectory + "/retired-paths" + (name == ClusterSettings.local ? "" : ".\(name)")
         member.isObserver = settings.observes
         do {
             return try ClusterMember(client, settings: member, logger: logger, changed: changed)

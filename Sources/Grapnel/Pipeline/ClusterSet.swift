@@ -44,6 +44,8 @@ struct ClusterSet: Sendable {
     var names: [String] { Set(clients.keys).union([ClusterSettings.local]).sorted() }
     /// Names of those that routes are read from.
     var catalogNames: Set<String> { Set(membersByName.keys) }
+    /// Where tenants' http actions may not go.
+    var apiServerHosts: [String] { Set(clients.values.compactMap(\.kubeconfig.serverHost)).sorted() }
     /// For /readyz.
     var lines: [String] { members.flatMap(\.lines) }
 

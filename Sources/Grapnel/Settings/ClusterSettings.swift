@@ -54,7 +54,8 @@ extension ClusterSettings {
             fields.finish()
             guard let name, isName(name, findings) else { return nil }
             if let line = known[name.value] {
-                findings.error(name.line, "\(name.path) \(quoted(name.value)) is the name of the cluster in line \(line)")
+                findings.error(
+                    name.line, "\(name.path) \(quoted(name.value)) is the name of the cluster in line \(line)")
                 return nil
             }
             known[name.value] = name.line

@@ -3,7 +3,9 @@ import Testing
 
 @testable import Trigger
 
-private func delivery(_ sequence: UInt64, cluster: String, namespace: String = "team-a", bytes: UInt32 = 10) -> QueuedDelivery {
+private func delivery(_ sequence: UInt64, cluster: String, namespace: String = "team-a", bytes: UInt32 = 10)
+    -> QueuedDelivery
+{
     QueuedDelivery(
         sequence: sequence, receivedNanoseconds: 0,
         route: RouteIdentity(cluster: cluster, kind: .hook, namespace: namespace, name: "webapp"),
@@ -11,7 +13,7 @@ private func delivery(_ sequence: UInt64, cluster: String, namespace: String = "
 }
 
 @Suite("Planning of several clusters")
-struct PlanningDeskTests {
+struct PlanningClustersTests {
     private func taken(_ desk: inout PlanningDesk) -> [UInt64] {
         var sequences: [UInt64] = []
         while let next = desk.next(now: 0) { sequences.append(next.sequence) }
