@@ -116,7 +116,7 @@ def away_at_start(context):
     clusters.serves(server, flux_path("there"), seconds=40)
     settled(server, [push(server, flux_path("there"))])
     clusters.expect_acts("of the one that came", local=["team-a/webapp"], there=["team-a/there"])
-    wait_until(lambda: probe(server, "/hook/" + "0" * 64) == 404, 10, "an unknown path is 404 now")
+    wait_until(lambda: probe(server, "/hook/" + "0" * 64) == 404, 60, "an unknown path is 404 now")
     expect_that("not known yet" not in clusters.page(server), clusters.page(server))
 
 
@@ -331,7 +331,7 @@ def images(context):
                    "digest": "sha256:" + "a" * 64, "url": "https://r.example/v2/base/manifests/sha256:" + "a" * 64},
         "request": {"host": "r.example", "method": "PUT"}}]}).encode()
     notify = lambda token: server.post("/v1/docker/notification", body, [
-        ("Content-Type", "application/vnd.docker.distribution.events.v2+json"), ("Authorization", "Bearer " + token)])
+        ("Content-Type", "application/vnd.docker.distribution.events.v1+json"), ("Authorization", "Bearer " + token)])
     expect(notify("wrong").status, 401, "a wrong token")
     answer = notify(TOKEN)
     expect((answer.status, answer.decision), (202, "accepted"), "the notification")

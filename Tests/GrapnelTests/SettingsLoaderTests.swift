@@ -99,8 +99,6 @@ private func failure(
                 "GRAPNEL_LOOPS: must be a whole number from 1 to 256, found \"many\"",
                 "--max-body: \"x\" is no size; write it as 65536, 512KiB, 25MiB or 4GiB",
             ])
-        #expect(
-            failure(environment: ["GRAPNEL_CLUSTERS": "x"]).first?.hasPrefix("GRAPNEL_CLUSTERS: not supported") == true)
     }
 
     @Test(
