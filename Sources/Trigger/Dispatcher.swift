@@ -27,7 +27,11 @@ public final class Dispatcher: Sendable {
         case deliveries([QueuedDelivery])
         case recovered([RecoveredDelivery])
         case finished(TriggerID, ActionResult)
-        case planned(QueuedDelivery, PlanningResult)
+        /// `ref`: of the event, where the order of its builds needs it.
+        case planned(QueuedDelivery, PlanningResult, ref: String?)
+        case paused(Set<PauseSubject>)
+        case inspect(QueueQuestion, @Sendable (DispatcherSnapshot?) -> Void)
+        case redeliver(Redelivery, @Sendable (RedeliveryAnswer) -> Void)
         case drain
         case stop
     }
@@ -48,6 +52,7 @@ public final class Dispatcher: Sendable {
     private let mailbox = Mailbox<Message>()
     private let drained = Signal()
     private let stopped = Signal()
+    private let pauses = Mutex<Set<PauseSubject>>([])
 
     /// Starts the thread. `onTrouble` hears of triggers that fail, on the dispatcher's thread: it must not wait. `seed` drives the jitter; nil takes a random one.
     public init(
@@ -87,6 +92,22 @@ public final class Dispatcher: Sendable {
         mailbox.post(.recovered(deliveries))
     }
 
+    /// What is paused, as it was set last.
+    public var paused: Set<PauseSubject> { pauses.withLock { $0 } }
+
+    func changePauses(_ change: (inout Set<PauseSubject>) -> Void) {
+        // Under the lock, so that the last one set is the last one heard.
+        pauses.withLock { pauses in
+            change(&pauses)
+            mailbox.post(.paused(pauses))
+        }
+    }
+
+    /// Posts a question; one that comes too late is answered here.
+    func ask(_ question: Message) {
+        if !mailbox.post(question) { question.answerStopped() }
+    }
+
     /// Starts nothing any more, gives what runs until `deadline`, then cancels it and stops the thread. What has no
     /// final outcome stays owed in the journal. Outcomes recorded before this returns are with the journal.
     public func drain(deadline: ContinuousClock.Instant) async {
@@ -94,6 +115,17 @@ public final class Dispatcher: Sendable {
         await drained.wait(until: deadline)
         mailbox.post(.stop)
         await stopped.wait(until: nil)
+    }
+}
+
+extension Dispatcher.Message {
+    /// What a question gets from a dispatcher that has ended.
+    func answerStopped() {
+        switch self {
+        case .inspect(_, let answer): answer(nil)
+        case .redeliver(_, let answer): answer(.stopping)
+        case .deliveries, .recovered, .finished, .planned, .paused, .drain, .stop: break
+        }
     }
 }
 

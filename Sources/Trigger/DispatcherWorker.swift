@@ -44,7 +44,7 @@ struct DispatcherWorker: ~Copyable {
             updateFigures()
             if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
         }
-        mailbox.close()
+        for message in mailbox.close() { message.answerStopped() }
         for task in tasks.values { task.cancel() }
         for task in planningTasks.values { task.cancel() }
         drained.set()
@@ -77,13 +77,29 @@ struct DispatcherWorker: ~Copyable {
                     planning.add(recovered.delivery, retry: definition.retry)
                     continue
                 }
+                let isBuild = recovered.plan?.contains { PlannedAction.isBuild(kindCode: $0.actionKind) } == true
                 core.recover(
-                    recovered, definition: definition, ref: ref(of: recovered.delivery, definition), now: now)
+                    recovered, definition: definition,
+                    ref: ref(of: recovered.delivery, definition, isBuild: isBuild), now: now)
             }
         case .finished(let id, let result):
             tasks[id] = nil
             core.complete(id, result, now: now)
-        case .planned(let delivery, let result): take(result, of: delivery, now)
+        case .planned(let delivery, let result, let ref): take(result, of: delivery, ref, now)
+        case .paused(let subjects): core.setPaused(subjects, now: now)
+        case .inspect(let question, let answer):
+            var snapshot = core.snapshot(question, now: now)
+            snapshot.totals.planning = planning.count
+            snapshot.totals.owedDeliveries += planning.count
+            snapshot.totals.waiting += planning.count
+            answer(snapshot)
+        case .redeliver(let redelivery, let answer):
+            if planning.holds(redelivery.delivery.sequence) { return answer(.stillOwed) }
+            let definition = parts.routes.definition(of: redelivery.delivery.route)
+            answer(
+                core.redeliver(
+                    redelivery, definition: definition, ref: ref(of: redelivery.delivery, definition, isBuild: true),
+                    now: now))
         case .drain: core.isDraining = true
         case .stop:
             core.isDraining = true
@@ -91,9 +107,11 @@ struct DispatcherWorker: ~Copyable {
         }
     }
 
-    /// The event's ref, read from the record only where the route coalesces by it.
-    private func ref(of delivery: QueuedDelivery, _ definition: RouteDefinition?) -> String? {
-        guard definition?.coalesce?.by == .ref,
+    /// The event's ref, read from the record only where the route coalesces by it or the order of builds needs it.
+    private func ref(
+        of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool = false
+    ) -> String? {
+        guard definition?.coalesce?.by == .ref || isBuild,
             let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return parts.decodeEvent(payload).ref
@@ -106,26 +124,33 @@ struct DispatcherWorker: ~Copyable {
         while let delivery = planning.next(now: clock.now) {
             let (parts, mailbox) = (parts, mailbox)
             planningTasks[delivery.sequence] = Task {
-                let result = await Self.plan(delivery, planner, parts)
-                mailbox.post(.planned(delivery, result))
+                let (result, ref) = await Self.plan(delivery, planner, parts)
+                mailbox.post(.planned(delivery, result, ref: ref))
             }
         }
     }
 
     private static func plan(
         _ delivery: QueuedDelivery, _ planner: any DeliveryPlanner, _ parts: Dispatcher.Parts
-    ) async -> PlanningResult {
+    ) async -> (PlanningResult, ref: String?) {
         guard let definition = parts.routes.definition(of: delivery.route) else {
-            return .ignored(reason: IgnoredReason.routeRemoved)
+            return (.ignored(reason: IgnoredReason.routeRemoved), nil)
         }
         guard let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location) else {
-            return .failed(
-                ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            let failure = ActionFailure(
+                .final, scope: .none, reason: "the delivery's record is no longer in the journal")
+            return (.failed(failure), nil)
         }
-        return await planner.plan(delivery, definition, payload)
+        let result = await planner.plan(delivery, definition, payload)
+        guard case .actions(let actions) = result,
+            definition.coalesce?.by == .ref || actions.contains(where: { PlannedAction($0).isBuild })
+        else { return (result, nil) }
+        return (result, parts.decodeEvent(payload).ref)
     }
 
-    private mutating func take(_ result: PlanningResult, of delivery: QueuedDelivery, _ now: UInt64) {
+    private mutating func take(
+        _ result: PlanningResult, of delivery: QueuedDelivery, _ ref: String?, _ now: UInt64
+    ) {
         planningTasks[delivery.sequence] = nil
         // What a drained dispatcher finds out is found out again after the restart.
         guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else { return }
@@ -134,8 +159,7 @@ struct DispatcherWorker: ~Copyable {
             guard let definition = parts.routes.definition(of: delivery.route) else {
                 return core.conclude(delivery, .ignored, reason: IgnoredReason.routeRemoved, now: now)
             }
-            core.plan(
-                delivery, definition: definition, actions: actions, ref: ref(of: delivery, definition), now: now)
+            core.plan(delivery, definition: definition, actions: actions, ref: ref, now: now)
         case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
         case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
         case .waits(let isFirst):
@@ -199,7 +223,8 @@ struct DispatcherWorker: ~Copyable {
                     ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
             }
         case .http, .exec, .log:
-            guard let current = definition?.actions.first(where: { started.action.matches($0) }) else {
+            let current = started.redelivered ?? definition?.actions.first { started.action.matches($0) }
+            guard let current else {
                 return .ignored(reason: IgnoredReason.routeRemoved)
             }
             action = current
@@ -266,6 +291,7 @@ struct DispatcherWorker: ~Copyable {
         case .done, .failed, .dead: fields["attempts"] = "\(settled.entry.detail)"
         case .ignored: break
         }
+        if settled.merged > 0 { fields["merged"] = "\(settled.merged)" }
         if !settled.entry.reason.isEmpty { fields["reason"] = "\(settled.entry.reason)" }
         return fields
     }

@@ -58,6 +58,9 @@ final class CoreSimulation {
         pump()
     }
 
+    /// A plan of before the start.
+    func know(_ sequence: UInt64, _ plan: [PlannedAction]) { plans[sequence] = plan }
+
     func delivery(_ sequence: UInt64, _ route: RouteIdentity, _ received: UInt64) -> QueuedDelivery {
         QueuedDelivery(
             sequence: sequence, receivedNanoseconds: received, route: route,

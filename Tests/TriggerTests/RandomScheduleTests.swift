@@ -14,7 +14,7 @@ struct RandomScheduleTests {
             var settings = DispatcherSettings()
             settings.runningMax = Int.random(in: 1...8, using: &random)
             settings.runningPerNamespaceMax = Int.random(in: 1...4, using: &random)
-            settings.runningPerHTTPTargetMax = Int.random(in: 1...3, using: &random)
+            settings.runningPerTargetMax = Int.random(in: 1...3, using: &random)
             settings.breakerFailuresMax = Int.random(in: 1...4, using: &random)
             settings.idleQueuesMax = [0, 3, 4096].randomElement(using: &random)!
             settings.templatesMax = [1, 5, 8192].randomElement(using: &random)!

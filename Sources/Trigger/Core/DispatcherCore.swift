@@ -35,6 +35,10 @@ package struct StartedAction: Sendable {
     package var route: RouteIdentity
     package var receivedNanoseconds: UInt64
     package var location: DeliveryLocation
+    /// Deliveries that were merged into this one.
+    package var merged: UInt32 = 0
+    /// What is to be done where the route does not say it.
+    package var redelivered: Action?
 }
 
 /// An outcome with what logs and metrics need.
@@ -44,6 +48,8 @@ package struct SettledOutcome: Sendable {
     package var action: PlannedAction?
     package var route: RouteIdentity
     package var receivedNanoseconds: UInt64
+    /// Deliveries that were merged into this one.
+    package var merged: UInt32 = 0
 }
 
 /// What the shell must do, in this order.
@@ -62,7 +68,7 @@ package struct DispatcherCore: Sendable {
     }
 
     enum TriggerState: UInt8, Sendable {
-        case queued, delayed, running
+        case queued, delayed, held, running
     }
 
     struct Trigger: Sendable {
@@ -76,6 +82,8 @@ package struct DispatcherCore: Sendable {
         var route: Int32
         var policy: Int32
         var generation: UInt32
+        /// Deliveries that were merged into this one.
+        var merged: UInt32 = 0
         var planIndex: UInt16
         /// Attempts that counted.
         var attempts: UInt16 = 0
@@ -104,7 +112,8 @@ package struct DispatcherCore: Sendable {
 
     /// What shares a queue. The version of a target does not count: it is the same object.
     enum QueueKey: Hashable, Sendable {
-        case object(cluster: String, group: String, kind: String, namespace: String, name: String)
+        /// `lane`: of a build's ref, else 0.
+        case object(cluster: String, group: String, kind: String, namespace: String, name: String, lane: UInt32)
         case ofRoute(Int32, PlannedAction)
     }
 
@@ -119,6 +128,10 @@ package struct DispatcherCore: Sendable {
         /// The newest planned action for the target.
         var action: PlannedAction
         var namespace: Int32
+        /// What it shares with the target's other refs; `IndexList.none` where there are none.
+        var target: Int32
+        let cluster: String
+        let isOrdered: Bool
         var breakers: BreakerPair
         var runningMax: Int
         var running = 0
@@ -129,12 +142,53 @@ package struct DispatcherCore: Sendable {
         var isAmongIdle = false
         var waiting = IndexList()
         var waitingByKey: [CoalesceKey: Int32] = [:]
-        /// In the ready list of its namespace or parked at a breaker.
+        /// In the ready list of its namespace, parked at a breaker or waiting for a place at its target.
         var isListed = false
+        var isPaused = false
+        /// When an action was started here last, for the interval between two.
+        var startedAt: UInt64 = 0
+        /// Nothing starts here before.
+        var notBefore: UInt64 = 0
+        /// A timer for `notBefore` exists.
+        var isTimed = false
+        /// Of the last attempt; nil when that went well.
+        var lastFailure: LastFailure?
+    }
+
+    final class LastFailure: Sendable {
+        let reason: String
+        let at: UInt64
+
+        init(_ reason: String, at: UInt64) {
+            self.reason = OutcomeEntry.cut(reason)
+            self.at = at
+        }
+    }
+
+    /// The queues of one target.
+    struct Target: Sendable {
+        let key: QueueKey
+        var users = 0
+        var running = 0
+        /// Queues that wait for a place.
+        var waiting = IndexList()
+    }
+
+    struct Cluster: Sendable {
+        var running = 0
+        /// Namespaces that wait for a place.
+        var waiting = IndexList()
+    }
+
+    /// Whose turn it is in the round: the routes of a namespace, for each cluster that they act on.
+    struct NamespaceKey: Hashable, Sendable {
+        let name: String
+        /// `IndexList.none`: what acts on no cluster.
+        let cluster: Int32
     }
 
     struct Namespace: Sendable {
-        var name: String
+        let key: NamespaceKey
         var weight: Int
         var credit: Int
         var running = 0
@@ -148,8 +202,11 @@ package struct DispatcherCore: Sendable {
         var backoff: UInt64
         var maxBackoff: UInt64
         var maxAge: UInt64
+        /// Between two starts at a target.
+        var minInterval: UInt64
 
-        init(_ policy: RetryPolicy) {
+        init(_ policy: RetryPolicy, _ coalesce: Coalesce? = nil) {
+            minInterval = coalesce?.minIntervalNanoseconds ?? 0
             attempts = policy.attempts
             backoff = policy.backoffNanoseconds
             maxBackoff = policy.maxBackoffNanoseconds
@@ -167,12 +224,25 @@ package struct DispatcherCore: Sendable {
     var routes = Interned<RouteIdentity>()
     var policies = Interned<PolicyKey>()
     var queueIndexes: [QueueKey: Int] = [:]
-    var namespaceIndexes: [String: Int] = [:]
+    var namespaceIndexes: [NamespaceKey: Int] = [:]
+    var targets = Slab<Target>()
+    var targetIndexes: [QueueKey: Int] = [:]
+    var clusters: [Cluster] = []
+    var clusterIndexes: [String: Int] = [:]
     var breakerIndexes: [String: Int] = [:]
     var templates = Slab<PlanTemplate>()
     var templateIndexes: [RouteIdentity: Int] = [:]
     /// What triggers are to do whose queue-mates may have other things to do, by slot.
     var ownActions: [Int: PlannedAction] = [:]
+    /// By slot, for triggers that come from a redelivery.
+    var redelivered: [Int: Redelivered] = [:]
+    /// By slot: when a window that is prolonged ends at the latest.
+    var windowEnds: [Int: UInt64] = [:]
+    var paused: Set<PauseSubject> = []
+    /// What is held for a target, by what it would be merged by.
+    var heldByKey: [HeldKey: Int32] = [:]
+    var dead: [DeadTrigger] = []
+    var deadCount: UInt64 = 0
     var idleQueues = IdleQueues()
     var timers = TimerHeap()
     /// Namespaces with something ready and a free place.
@@ -193,8 +263,9 @@ package struct DispatcherCore: Sendable {
 
     package init(settings: DispatcherSettings = DispatcherSettings(), seed: UInt64) {
         precondition(
-            settings.runningMax >= 1 && settings.runningPerNamespaceMax >= 1 && settings.runningPerHTTPTargetMax >= 1
-                && settings.breakerFailuresMax >= 1 && settings.objectMissingAttemptsMax >= 1,
+            settings.runningMax >= 1 && settings.runningPerNamespaceMax >= 1 && settings.runningPerTargetMax >= 1
+                && settings.runningPerClusterMax >= 1 && settings.breakerFailuresMax >= 1
+                && settings.objectMissingAttemptsMax >= 1,
             "a dispatcher's limits are at least 1")
         self.settings = settings
         random = SeededRandom(seed: seed)
@@ -215,7 +286,12 @@ package struct DispatcherCore: Sendable {
         commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: templates[template].encoded))
         owed[delivery.sequence] = plan.count
         for index in plan.indices {
-            let step = templates[template].steps[index]
+            var step = templates[template].steps[index]
+            if step.isOrdered, ref != nil {
+                step = PlanStep(
+                    step.action, route: templates[template].route, delivery.route, coalesce: definition.coalesce,
+                    settings, ref: ref)
+            }
             let queue = queueIndex(for: step)
             if step.queueHint != queue { templates[template].steps[index].queueHint = Int32(queue) }
             routes.retain(templates[template].route)
@@ -242,10 +318,10 @@ package struct DispatcherCore: Sendable {
         owed[delivery.sequence] = plan.count
         for (index, action) in plan.enumerated() {
             let route = routes.retain(delivery.route)
-            let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings)
+            let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings, ref: ref)
             let trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
-                policy: policies.retain(PolicyKey(definition.retry)))
+                policy: policies.retain(PolicyKey(definition.retry, definition.coalesce)))
             add(trigger, step, ref: ref)
         }
     }
@@ -305,10 +381,11 @@ package struct DispatcherCore: Sendable {
                 continue
             }
             let route = routes.retain(delivery.route)
-            let step = PlanStep(action, route: route, delivery.route, coalesce: definition?.coalesce, settings)
+            let step = PlanStep(
+                action, route: route, delivery.route, coalesce: definition?.coalesce, settings, ref: ref)
             var trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
-                policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy())))
+                policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy(), definition?.coalesce)))
             trigger.attempts = UInt16(clamping: attempts[UInt16(clamping: index)] ?? 0)
             add(trigger, step, ref: ref)
         }
@@ -321,6 +398,7 @@ package struct DispatcherCore: Sendable {
             switch subject {
             case .trigger(let id): becomeDue(id)
             case .breaker(let index, let generation): reopenPassage(index, generation)
+            case .queue(let index): reopenQueue(index)
             }
         }
     }
@@ -363,10 +441,13 @@ package struct DispatcherCore: Sendable {
     }
 
     mutating func settle(
-        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64
+        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64,
+        merged: UInt32 = 0
     ) {
         settled.append(
-            SettledOutcome(entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds))
+            SettledOutcome(
+                entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds, merged: merged))
+        if entry.code == .dead { noteDead(entry, action, route, received: receivedNanoseconds) }
         guard entry.code.isFinal, let left = owed[entry.sequence] else { return }
         owed[entry.sequence] = left > 1 ? left - 1 : nil
     }

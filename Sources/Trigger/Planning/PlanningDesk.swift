@@ -47,6 +47,14 @@ struct PlanningDesk: Sendable {
     /// When `next` must be asked again if nothing else happens.
     var wakeAt: UInt64? { delayed.map(\.notBefore).min() }
 
+    /// Whether a delivery is here. Looks at all.
+    func holds(_ sequence: UInt64) -> Bool {
+        running[sequence] != nil || delayed.contains { $0.delivery.sequence == sequence }
+            || namespaces.contains { key, list in
+                list[(heads[key] ?? 0)...].contains { $0.delivery.sequence == sequence }
+            }
+    }
+
     mutating func add(_ delivery: QueuedDelivery, retry: RetryPolicy) {
         enqueue(Waiting(delivery: delivery, retry: retry))
     }
