@@ -12,6 +12,8 @@ struct DispatcherWorker: ~Copyable {
     private let clock = DispatcherClock()
     private var planning: PlanningDesk
     private var tasks: [TriggerID: Task<Void, Never>] = [:]
+    /// Deliveries of before the start that have no plan yet.
+    private var recoveredPlans: Set<UInt64> = []
     private var planningTasks: [UInt64: Task<Void, Never>] = [:]
     private var isStopping = false
     private var agesAt: UInt64 = 0
@@ -74,6 +76,7 @@ struct DispatcherWorker: ~Copyable {
                 if recovered.plan == nil, !isConcluded, let definition, definition.isPlannedPerDelivery,
                     parts.planner != nil
                 {
+                    recoveredPlans.insert(recovered.delivery.sequence)
                     planning.add(recovered.delivery, retry: definition.retry)
                     continue
                 }
@@ -154,12 +157,15 @@ struct DispatcherWorker: ~Copyable {
         planningTasks[delivery.sequence] = nil
         // What a drained dispatcher finds out is found out again after the restart.
         guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else { return }
+        var isRecovered = false
+        if case .waits = verdict {} else { isRecovered = recoveredPlans.remove(delivery.sequence) != nil }
         switch verdict {
         case .planned(let actions):
             guard let definition = parts.routes.definition(of: delivery.route) else {
                 return core.conclude(delivery, .ignored, reason: IgnoredReason.routeRemoved, now: now)
             }
-            core.plan(delivery, definition: definition, actions: actions, ref: ref, now: now)
+            core.plan(
+                delivery, definition: definition, actions: actions, ref: ref, mayHaveActed: isRecovered, now: now)
         case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
         case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
         case .waits(let isFirst):
@@ -206,6 +212,14 @@ struct DispatcherWorker: ~Copyable {
         var action: Action
         var payload: DeliveryPayload?
         var event = Event()
+        var key: RepeatKey?
+        switch started.action {
+        case .openshiftBuild, .s2iRun:
+            key = parts.log.origin(sequence: started.sequence, location: started.location).map {
+                RepeatKey($0, started.action.encoded, salt: started.salt)
+            }
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .dockerHubCallback, .openshiftRelay: break
+        }
         switch started.action {
         case .reconcile, .openshiftBuild, .s2iRun, .dockerHubCallback:
             guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
@@ -241,7 +255,8 @@ struct DispatcherWorker: ~Copyable {
                 route: started.route, receivedNanoseconds: started.receivedNanoseconds, action: action,
                 payload: payload, event: event, rules: definition?.rules, isOfTenant: definition?.isOfTenant ?? false,
                 // Of a Hook that is gone nobody can say what it was allowed.
-                isConfined: definition?.isConfined ?? (started.route.kind == .hook)))
+                isConfined: definition?.isConfined ?? (started.route.kind == .hook), key: key,
+                isRepeat: started.isRepeat))
     }
 
     // MARK: - Figures and log

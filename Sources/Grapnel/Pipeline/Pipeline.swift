@@ -108,7 +108,7 @@ final class Pipeline: Sendable {
         actions = try ActionSet(settings, client, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
-            log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
+            log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName), routes: routes, runners: actions.runners,
             planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger,
             onTrouble: { [member] trouble in member?.warn(trouble) })
         handoff = Handoff(

@@ -7,6 +7,8 @@ extension DispatcherCore {
     /// What a trigger has that comes from a redelivery.
     struct Redelivered: Sendable {
         var requestedNanoseconds: UInt64
+        /// Tells it from the first time; 0 where the record is a new one.
+        var salt: UInt64
         /// What the route does not say; nil: as planned.
         var action: Action?
     }
@@ -48,7 +50,8 @@ extension DispatcherCore {
             policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy())))
         add(
             trigger, step, ref: ref,
-            redelivered: Redelivered(requestedNanoseconds: redelivery.requestedNanoseconds, action: own))
+            redelivered: Redelivered(requestedNanoseconds: redelivery.requestedNanoseconds,
+                salt: redelivery.recordsPlan ? 0 : redelivery.requestedNanoseconds, action: own))
         return .accepted
     }
 }

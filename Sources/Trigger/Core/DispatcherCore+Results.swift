@@ -38,6 +38,7 @@ extension DispatcherCore {
         triggers[slot].failures = min(trigger.failures, .max - 1) + 1
         if failure.verdict != .healable { triggers[slot].attempts = min(trigger.attempts, .max - 1) + 1 }
         if failure.verdict == .objectMissing { triggers[slot].objectMissing += 1 }
+        if failure.mayHaveActed { triggers[slot].mayHaveActed = true }
         if isSpent(slot, failure) {
             end(slot, .dead, detail: UInt64(triggers[slot].attempts), reason: failure.reason)
         } else {

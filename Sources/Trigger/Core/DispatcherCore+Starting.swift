@@ -194,6 +194,7 @@ extension DispatcherCore {
         if queues[index].target != IndexList.none { targets[Int(queues[index].target)].running += 1 }
         running += 1
         let trigger = triggers[slot]
+        let wish = redelivered.isEmpty ? nil : redelivered[slot]
         commands.append(
             .start(
                 StartedAction(
@@ -202,7 +203,7 @@ extension DispatcherCore {
                     action: ownActions[slot] ?? queues[index].action,
                     route: routes[Int(trigger.route)], receivedNanoseconds: trigger.receivedNanoseconds,
                     location: trigger.location, merged: trigger.merged,
-                    redelivered: redelivered.isEmpty ? nil : redelivered[slot]?.action)))
+                    redelivered: wish?.action, salt: wish?.salt ?? 0, isRepeat: trigger.mayHaveActed)))
     }
 
     /// The places that a finished attempt held are free again.

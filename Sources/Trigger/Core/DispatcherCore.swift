@@ -39,6 +39,10 @@ package struct StartedAction: Sendable {
     package var merged: UInt32 = 0
     /// What is to be done where the route does not say it.
     package var redelivered: Action?
+    /// Tells a redelivery from the first time; 0 for that.
+    package var salt: UInt64 = 0
+    /// An earlier attempt may have done it.
+    package var isRepeat = false
 }
 
 /// An outcome with what logs and metrics need.
@@ -96,6 +100,7 @@ package struct DispatcherCore: Sendable {
         var isProbeOfServer = false
         var isProbeOfResource = false
         var isFailureRecorded = false
+        var mayHaveActed = false
 
         /// The caller has retained `route` and `policy` for it.
         init(_ delivery: QueuedDelivery, planIndex: Int, queue: Int, route: Int, policy: Int) {
@@ -275,8 +280,11 @@ package struct DispatcherCore: Sendable {
 
     /// Plans a delivery by the current definition of its route; nil: the route is gone.
     ///
-    /// `ref` is the event's ref; needed only when the route coalesces by ref. A sequence that is already owed is left out.
-    package mutating func plan(_ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
+    /// `ref` is the event's ref; needed only when the route coalesces by ref or builds. A sequence that is already owed is left out.
+    /// `mayHaveActed`: the delivery was here before a restart, and its plan was lost.
+    package mutating func plan(
+        _ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, mayHaveActed: Bool = false, now: UInt64
+    ) {
         advance(to: now)
         guard owed[delivery.sequence] == nil else { return }
         guard let definition else { return settleWhole(delivery, IgnoredReason.routeRemoved) }
@@ -296,16 +304,18 @@ package struct DispatcherCore: Sendable {
             if step.queueHint != queue { templates[template].steps[index].queueHint = Int32(queue) }
             routes.retain(templates[template].route)
             policies.retain(templates[template].policy)
-            let trigger = Trigger(
+            var trigger = Trigger(
                 delivery, planIndex: index, queue: queue, route: templates[template].route,
                 policy: templates[template].policy)
+            trigger.mayHaveActed = mayHaveActed
             add(trigger, step, ref: ref)
         }
     }
 
     /// Plans a delivery whose triggers were found by looking at it. None: nothing is to be done after all.
     package mutating func plan(
-        _ delivery: QueuedDelivery, definition: RouteDefinition, actions: [Action], ref: String?, now: UInt64
+        _ delivery: QueuedDelivery, definition: RouteDefinition, actions: [Action], ref: String?,
+        mayHaveActed: Bool = false, now: UInt64
     ) {
         advance(to: now)
         guard owed[delivery.sequence] == nil else { return }
@@ -319,9 +329,10 @@ package struct DispatcherCore: Sendable {
         for (index, action) in plan.enumerated() {
             let route = routes.retain(delivery.route)
             let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings, ref: ref)
-            let trigger = Trigger(
+            var trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
                 policy: policies.retain(PolicyKey(definition.retry, definition.coalesce)))
+            trigger.mayHaveActed = mayHaveActed
             add(trigger, step, ref: ref)
         }
     }
@@ -344,7 +355,7 @@ package struct DispatcherCore: Sendable {
         let delivery = recovered.delivery
         guard let plan = recovered.plan else {
             if !recovered.outcomes.contains(where: { $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery }) {
-                self.plan(delivery, definition: definition, ref: ref, now: now)
+                self.plan(delivery, definition: definition, ref: ref, mayHaveActed: true, now: now)
             }
             return
         }
@@ -386,6 +397,7 @@ package struct DispatcherCore: Sendable {
             var trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
                 policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy(), definition?.coalesce)))
+            trigger.mayHaveActed = true
             trigger.attempts = UInt16(clamping: attempts[UInt16(clamping: index)] ?? 0)
             add(trigger, step, ref: ref)
         }
