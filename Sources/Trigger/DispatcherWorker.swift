@@ -307,7 +307,7 @@ struct DispatcherWorker: ~Copyable {
         case .ignored: break
         }
         if settled.merged > 0 { fields["merged"] = "\(settled.merged)" }
-        if !settled.entry.reason.isEmpty { fields["reason"] = "\(settled.entry.reason)" }
+        if !settled.entry.reason.isEmpty, settled.entry.code != .done { fields["reason"] = "\(settled.entry.reason)" }
         return fields
     }
 

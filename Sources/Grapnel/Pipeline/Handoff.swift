@@ -17,7 +17,7 @@ internal import Trigger
 /// Moves durable deliveries to the dispatcher.
 final class Handoff: Sendable {
     /// Deliveries that the dispatcher may hold before this thread waits.
-    static let waitingMax = 200_000
+    private let waitingMax: Int
     private static let batchMax = 256
 
     private let hints: HintChannel
@@ -31,13 +31,14 @@ final class Handoff: Sendable {
     let hasEnded = Atomic<Bool>(false)
 
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, waitingMax: Int,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         self.hints = hints
         self.wakeup = wakeup
         self.reader = reader
         self.dispatcher = dispatcher
+        self.waitingMax = waitingMax
         self.durableSequence = durableSequence
         self.logger = logger
     }
@@ -53,7 +54,7 @@ final class Handoff: Sendable {
         // Sequences only grow: what is at or below this was handed over, by hint or by following.
         var handedThrough: UInt64 = 0
         while !isStopping.load(ordering: .acquiring) {
-            if dispatcher.metrics.owedDeliveries.value > Int64(Self.waitingMax) {
+            if dispatcher.metrics.owedDeliveries.value > Int64(waitingMax) {
                 NamedThread.wait(on: wakeup, milliseconds: 50)
                 continue
             }

@@ -109,10 +109,12 @@ final class Pipeline: Sendable {
         let reader = writer.reader
         dispatcher = Dispatcher(
             log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName), routes: routes, runners: actions.runners,
-            planner: actions.planner, decodeEvent: ActionSet.decodeEvent, logger: logger,
+            planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
+            settings: DispatcherSettings(settings), logger: logger,
             onTrouble: { [member] trouble in member?.warn(trouble) })
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
+            waitingMax: settings.queuedDeliveriesMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
 
         budget = MemoryBudget(limit: settings.bodyMemoryBytesMax)

@@ -145,7 +145,8 @@ extension DispatcherCore {
 
     private mutating func namespaceIndex(_ key: NamespaceKey) -> Int {
         if let index = namespaceIndexes[key] { return index }
-        let weight = max(1, settings.namespaceWeights[key.name] ?? 1)
+        let bare = key.name.split(separator: "/", maxSplits: 1).last.map(String.init) ?? ""
+        let weight = max(1, settings.namespaceWeights[key.name] ?? settings.namespaceWeights[bare] ?? 1)
         let index = namespaces.insert(Namespace(key: key, weight: weight, credit: weight))
         namespaceIndexes[key] = index
         return index

@@ -26,7 +26,9 @@ extension DispatcherCore {
         queues[queue].lastFailure = nil
         switch result {
         case .done:
-            end(slot, .done, detail: UInt64(trigger.tries))
+            end(
+                slot, .done, detail: UInt64(trigger.tries),
+                reason: trigger.merged > 0 ? "\(trigger.merged) merged into it" : "")
             return listIfExists(queue, trigger)
         case .ignored(let reason):
             end(slot, .ignored, reason: reason)
