@@ -46,10 +46,20 @@ public final class Dispatcher: Sendable {
         var logger: Logger
         var metrics: TriggerMetrics
         var onTrouble: (@Sendable (TriggerTrouble) -> Void)?
+        var load: Load
+    }
+
+    /// What the dispatcher holds, as whoever feeds it sees it.
+    final class Load: Sendable {
+        /// In the mailbox; written by both sides.
+        let posted = Atomic<Int>(0)
+        /// With the core and in planning; written by the dispatcher's thread.
+        let held = Atomic<Int>(0)
     }
 
     public let metrics: TriggerMetrics
     private let mailbox = Mailbox<Message>()
+    private let loadCount = Load()
     private let drained = Signal()
     private let stopped = Signal()
     private let pauses = Mutex<Set<PauseSubject>>([])
@@ -64,7 +74,7 @@ public final class Dispatcher: Sendable {
         self.metrics = metrics
         let parts = Parts(
             log: log, routes: routes, runners: runners, planner: planner, decodeEvent: decodeEvent, logger: logger,
-            metrics: metrics, onTrouble: onTrouble)
+            metrics: metrics, onTrouble: onTrouble, load: loadCount)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let core = DispatcherCore(settings: settings, seed: seed)
         let thread = Thread { [mailbox, drained, stopped] in
@@ -83,8 +93,13 @@ public final class Dispatcher: Sendable {
     /// Takes durable deliveries, each once, from any thread. Dropped after `drain`: they stay owed in the journal.
     public func enqueue(_ deliveries: [QueuedDelivery]) {
         guard !deliveries.isEmpty else { return }
+        loadCount.posted.add(deliveries.count, ordering: .relaxed)
         mailbox.post(.deliveries(deliveries))
     }
+
+    /// Deliveries that were given and have an entry that is not final; one whose actions are large counts for several. Any thread; never
+    /// too low, so that who feeds the dispatcher can keep it within a bound.
+    public var load: Int { loadCount.posted.load(ordering: .acquiring) + loadCount.held.load(ordering: .acquiring) }
 
     /// Takes what the journal still owes from before the start, in the order of the sequences.
     public func replay(_ deliveries: [RecoveredDelivery]) {

@@ -3,6 +3,7 @@
 import Delivery
 import Logging
 import Metrics
+import Synchronization
 
 struct DispatcherWorker: ~Copyable {
     private var core: DispatcherCore
@@ -38,12 +39,19 @@ struct DispatcherWorker: ~Copyable {
             var limit = core.wakeAt
             if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
             // Ages grow by themselves: look again while something is owed.
-            if core.owedDeliveryCount > 0 { limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds) }
+            if core.owedDeliveryCount + planning.count > 0 {
+                limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds)
+            }
             let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
-            for message in messages { handle(message) }
+            var taken = 0
+            for message in messages {
+                if case .deliveries(let deliveries) = message { taken += deliveries.count }
+                handle(message)
+            }
             startPlanning()
             for command in core.takeCommands(now: clock.now) { carryOut(command) }
             updateFigures()
+            if taken > 0 { parts.load.posted.subtract(taken, ordering: .releasing) }
             if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
         }
         for message in mailbox.close() { message.answerStopped() }
@@ -93,6 +101,10 @@ struct DispatcherWorker: ~Copyable {
         case .inspect(let question, let answer):
             var snapshot = core.snapshot(question, now: now)
             snapshot.totals.planning = planning.count
+            if let oldest = planning.oldestReceivedNanoseconds {
+                let known = snapshot.totals.oldestReceivedNanoseconds ?? .max
+                snapshot.totals.oldestReceivedNanoseconds = min(known, oldest)
+            }
             snapshot.totals.owedDeliveries += planning.count
             snapshot.totals.waiting += planning.count
             answer(snapshot)
@@ -317,14 +329,15 @@ struct DispatcherWorker: ~Copyable {
         metrics.waiting.set(Int64(core.waitingCount + planning.count))
         metrics.owedDeliveries.set(Int64(core.owedDeliveryCount + planning.count))
         metrics.setOpenBreakers(core.openBreakers)
+        parts.load.held.store(core.load + planning.count, ordering: .releasing)
         let now = clock.now
-        guard core.owedDeliveryCount > 0 else {
+        guard core.owedDeliveryCount + planning.count > 0 else {
             metrics.oldestAgeSeconds.set(0)
             return
         }
         guard now >= agesAt &+ Self.ageIntervalNanoseconds else { return }
         agesAt = now
-        let oldest = core.oldestReceivedNanoseconds ?? now
+        let oldest = min(core.oldestReceivedNanoseconds ?? now, planning.oldestReceivedNanoseconds ?? now)
         metrics.oldestAgeSeconds.set(Int64((now > oldest ? now - oldest : 0) / 1_000_000_000))
     }
 }

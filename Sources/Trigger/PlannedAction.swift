@@ -80,6 +80,15 @@ public enum PlannedAction: Hashable, Sendable {
         }
     }
 
+    /// Bytes of what it says beside its target.
+    var byteCount: Int {
+        switch self {
+        case .openshiftBuild(_, let object), .s2iRun(_, let object): object.count
+        case .dockerHubCallback(_, let request): request.url.utf8.count + request.body.count
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .openshiftRelay: 0
+        }
+    }
+
     /// Creates something each time: two of one ref must not change places.
     var isBuild: Bool {
         switch self {

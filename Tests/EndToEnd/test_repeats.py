@@ -1,8 +1,9 @@
 """Builds and runs whose answer is lost: an attempt is repeated, the thing that it makes is made once."""
 import threading
+import time
 
 from fakekube import cluster, settled
-from harness import delivery_id, expect, expect_that, padded_push, plain_hook
+from harness import delivery_id, expect, expect_that, padded_push, plain_hook, wait_until
 from registry import test
 
 QUICK = "retry: {attempts: 10, backoff: 100ms, maxBackoff: 500ms}"
@@ -109,3 +110,21 @@ def unreadable_one(context, action, resource, key):
                    {"verb": "list", "resource": "builds", "status": 403, "times": -1}]
     settled(server, [server.push(padded_push(1000, "forbidden"))])
     expect(len(made(kube, key)), 2 if resource == "buildconfigs" else 1, "objects")
+
+
+@test("an API server that is away leaves no more in memory than is set; the journal keeps the rest, and all of it is done")
+def bounded(context):
+    kube = cluster(context, [CONFIG])
+    server = context.server(plain_hook(actions="\n  - openshiftBuild: {name: orders}", more=QUICK),
+                            flags=kube.flags + ["--max-queued-deliveries", "100"])
+    kube.down()
+    answers = [server.push(padded_push(500, "%d" % i)) for i in range(400)]
+    expect({a.status for a in answers}, {200}, "answers")
+    wait_until(lambda: server.metric("grapnel_trigger_owed_deliveries") >= 100, 20, "the bound")
+    for _ in range(20):
+        expect_that(server.metric("grapnel_trigger_owed_deliveries") <= 100, "more in memory than the bound")
+        time.sleep(0.02)
+    expect(server.metric("grapnel_trigger_capacity_deliveries"), 100, "capacity")
+    kube.up()
+    settled(server, answers, 60)
+    expect(len(made(kube, ("build.openshift.io", "builds"))), 400, "builds")

@@ -148,9 +148,9 @@ struct CoalescingTests {
             simulation.deliver(UInt64(sequence), to: hook("a"))
             simulation.run(for: second)
         }
-        #expect(simulation.started.map(\.at) == [start + 20 * second, start + 41 * second])
+        #expect(simulation.started.map(\.at) == [20, 40, 60].map { start + $0 * second })
         simulation.run(for: hour)
-        #expect(simulation.open.isEmpty && simulation.started.last?.at == start + 61 * second)
+        #expect(simulation.open.isEmpty && simulation.started.count == 3)
         simulation.deliver(100, to: hook("a"))
         simulation.run(for: 3 * second)
         simulation.deliver(101, to: hook("a"))
@@ -185,7 +185,8 @@ struct CoalescingTests {
         #expect(simulation.started.last?.at == before)
     }
 
-    @Test("The number of merged deliveries goes with the one that stays, through failures too, and stands in its outcome")
+    @Test(
+        "The number of merged deliveries goes with the one that stays, through failures too, and stands in its outcome")
     func mergedCount() {
         let simulation = CoreSimulation()
         simulation.define(route(hook("a"), [reconcile("app")]))

@@ -183,7 +183,8 @@ func reconcile(_ name: String, namespace: String = "team-a", cluster: String = "
 func build(_ name: String, namespace: String = "team-a", cluster: String = "local") -> Action {
     .openshiftBuild(
         TargetReference(
-            cluster: cluster, apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: namespace, name: name),
+            cluster: cluster, apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: namespace, name: name
+        ),
         buildRequest: Array("{}".utf8))
 }
 

@@ -6,7 +6,9 @@ import Testing
 @Suite("Keys by which a repetition is recognised")
 struct RepeatKeyTests {
     private let entry = PlannedAction(build("app")).encoded
-    private func key(_ journal: UInt64, _ sequence: UInt64, _ entry: EncodedPlanEntry? = nil, salt: UInt64 = 0) -> RepeatKey {
+    private func key(_ journal: UInt64, _ sequence: UInt64, _ entry: EncodedPlanEntry? = nil, salt: UInt64 = 0)
+        -> RepeatKey
+    {
         RepeatKey(DeliveryOrigin(journal: journal, sequence: sequence), entry ?? self.entry, salt: salt)
     }
 

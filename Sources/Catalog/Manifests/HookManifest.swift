@@ -215,7 +215,8 @@ struct HookManifest: Sendable {
         if key == .none, window > 0 {
             spec.findings.warning(
                 fields.line(of: "window"),
-                "spec.coalesce.window has no effect with by: none, which merges nothing; choose target or ref, or remove it")
+                "spec.coalesce.window has no effect with by: none, which merges nothing; choose target or ref, or remove it"
+            )
         }
         if let trouble = troubleWith(maxDelay: delay, key, window: window, interval: interval) {
             spec.findings.error(fields.line(of: "maxDelay"), "spec.coalesce.maxDelay \(trouble)")
@@ -228,7 +229,9 @@ struct HookManifest: Sendable {
         maxDelay: UInt64, _ key: Coalesce.Key, window: UInt64, interval: UInt64
     ) -> String? {
         guard maxDelay > 0 else { return nil }
-        if key == .none { return "has no effect with by: none, which merges nothing; choose target or ref, or remove it" }
+        if key == .none {
+            return "has no effect with by: none, which merges nothing; choose target or ref, or remove it"
+        }
         if window == 0 { return "has no effect without a window; add spec.coalesce.window, or remove it" }
         if maxDelay < window { return "is below spec.coalesce.window" }
         return maxDelay < interval ? "is below spec.coalesce.minInterval" : nil

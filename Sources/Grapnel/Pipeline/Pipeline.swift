@@ -108,10 +108,12 @@ final class Pipeline: Sendable {
         actions = try ActionSet(settings, client, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
-            log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName), routes: routes, runners: actions.runners,
+            log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName),
+            routes: routes, runners: actions.runners,
             planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
             settings: DispatcherSettings(settings), logger: logger,
             onTrouble: { [member] trouble in member?.warn(trouble) })
+        dispatcher.metrics.capacity.set(Int64(settings.queuedDeliveriesMax))
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher,
             waitingMax: settings.queuedDeliveriesMax,

@@ -285,11 +285,13 @@ struct ActionOptions: ParsableArguments {
     var maxActionsPerNamespace: String?
     @Option(
         help: ArgumentHelp(
-            "Requests at once to one URL, builds at once of one object, of different refs (default: 8).", valueName: "n"))
+            "Requests at once to one URL, builds at once of one object, of different refs (default: 8).", valueName: "n"
+        ))
     var maxActionsPerTarget: String?
     @Option(
         help: ArgumentHelp(
-            "Deliveries in memory that wait for their actions; more wait in the journal (default: 200000).", valueName: "n")
+            "Deliveries in memory that wait for their actions; more wait in the journal (default: 200000).",
+            valueName: "n")
     )
     var maxQueuedDeliveries: String?
 

@@ -34,6 +34,7 @@ struct SystemSettings: Sendable {
 
     /// Names of the settings that are read here.
     static let names = [
-        "oidc", "outbound", "openshift", "kubesphere", "buildService", "hookPaths", "allowCrossNamespace", "namespaceWeights",
+        "oidc", "outbound", "openshift", "kubesphere", "buildService", "hookPaths", "allowCrossNamespace",
+        "namespaceWeights",
     ]
 }

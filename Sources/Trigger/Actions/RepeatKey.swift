@@ -32,7 +32,9 @@ public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
     func labelling(_ object: [UInt8], name: String? = nil) -> [UInt8] {
         guard var members = JSONValue(object)?.members else { return object }
         Self.change("metadata", of: &members) { metadata in
-            if let name { metadata = metadata.filter { $0.name != "name" } + [.init(name: "name", value: .string(name))] }
+            if let name {
+                metadata = metadata.filter { $0.name != "name" } + [.init(name: "name", value: .string(name))]
+            }
             Self.change("labels", of: &metadata) { labels in
                 labels = labels.filter { $0.name != Self.label }
                 labels.append(.init(name: Self.label, value: .string(description)))

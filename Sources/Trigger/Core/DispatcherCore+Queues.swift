@@ -38,7 +38,7 @@ extension DispatcherCore {
             trigger.state = .delayed
         }
         let slot = triggers.insert(trigger)
-        if action.isOfOneDelivery { ownActions[slot] = action }
+        if action.isOfOneDelivery { setOwnAction(action, of: slot) }
         redelivered[slot] = wish
         queues[queue].triggerCount += 1
         if !action.isOfOneDelivery || queues[queue].triggerCount == 1 { queues[queue].action = action }
@@ -77,7 +77,7 @@ extension DispatcherCore {
         trigger.notBefore = waiting.notBefore
         trigger.failures = waiting.failures
         triggers[slot] = trigger
-        if action.isOfOneDelivery { ownActions[slot] = action }
+        if action.isOfOneDelivery { setOwnAction(action, of: slot) }
         queues[Int(waiting.queue)].action = action
     }
 
@@ -96,6 +96,11 @@ extension DispatcherCore {
     }
 
     // MARK: - Slots and queues
+
+    private mutating func setOwnAction(_ action: PlannedAction?, of slot: Int) {
+        ownBytes += (action?.byteCount ?? 0) - (ownActions[slot]?.byteCount ?? 0)
+        ownActions[slot] = action
+    }
 
     /// The template of a definition; made anew when the definition changed.
     mutating func templateIndex(_ definition: RouteDefinition) -> Int {
@@ -147,7 +152,7 @@ extension DispatcherCore {
         if let index = namespaceIndexes[key] { return index }
         let bare = key.name.split(separator: "/", maxSplits: 1).last.map(String.init) ?? ""
         let weight = max(1, settings.namespaceWeights[key.name] ?? settings.namespaceWeights[bare] ?? 1)
-        let index = namespaces.insert(Namespace(key: key, weight: weight, credit: weight))
+        let index = namespaces.insert(Namespace(key: key, weight: weight, credit: weight, lastStart: forgottenStart))
         namespaceIndexes[key] = index
         return index
     }
@@ -177,7 +182,7 @@ extension DispatcherCore {
     mutating func free(_ slot: Int) {
         let trigger = triggers[slot]
         releaseNames(of: trigger)
-        if !ownActions.isEmpty { ownActions[slot] = nil }
+        if !ownActions.isEmpty { setOwnAction(nil, of: slot) }
         if !windowEnds.isEmpty { windowEnds[slot] = nil }
         if !redelivered.isEmpty { redelivered[slot] = nil }
         triggers[slot].generation = 0
@@ -228,6 +233,7 @@ extension DispatcherCore {
         if namespaces[namespace].queueCount == 0 {
             // Not in the round: a namespace there has a ready queue.
             namespaceIndexes[namespaces[namespace].key] = nil
+            forgottenStart = max(forgottenStart, namespaces[namespace].lastStart)
             namespaces.remove(namespace)
         }
     }

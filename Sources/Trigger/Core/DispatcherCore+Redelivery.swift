@@ -50,7 +50,8 @@ extension DispatcherCore {
             policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy())))
         add(
             trigger, step, ref: ref,
-            redelivered: Redelivered(requestedNanoseconds: redelivery.requestedNanoseconds,
+            redelivered: Redelivered(
+                requestedNanoseconds: redelivery.requestedNanoseconds,
                 salt: redelivery.recordsPlan ? 0 : redelivery.requestedNanoseconds, action: own))
         return .accepted
     }

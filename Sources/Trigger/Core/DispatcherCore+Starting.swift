@@ -68,7 +68,13 @@ extension DispatcherCore {
         else { return }
         namespaces[index].isInRound = true
         namespaces[index].credit = namespaces[index].weight
-        round.append(index, &namespaces.links)
+        // Whoever had no turn for longer than the next in line goes before it: a storm then costs another namespace what runs, and no more.
+        // As each has to have its turn in between, nobody is passed by twice by the same.
+        if round.first != IndexList.none, namespaces[index].lastStart < namespaces[Int(round.first)].lastStart {
+            round.prepend(index, &namespaces.links)
+        } else {
+            round.append(index, &namespaces.links)
+        }
     }
 
     /// Starts what limits and breakers allow, namespaces in turn.
@@ -104,7 +110,10 @@ extension DispatcherCore {
     /// The first of the round steps aside until its cluster has a place; in the middle of its turn it stays the next.
     private mutating func waitForCluster(_ namespace: Int, _ cluster: Int) {
         _ = round.popFirst(namespaces.links)
-        if namespaces[namespace].credit < namespaces[namespace].weight {
+        let first = Int(clusters[cluster].waiting.first)
+        if namespaces[namespace].credit < namespaces[namespace].weight
+            || (first >= 0 && namespaces[namespace].lastStart < namespaces[first].lastStart)
+        {
             clusters[cluster].waiting.prepend(namespace, &namespaces.links)
         } else {
             clusters[cluster].waiting.append(namespace, &namespaces.links)
@@ -188,6 +197,8 @@ extension DispatcherCore {
         if !isCallback(slot, index) { queues[index].startedAt = now }
         let namespace = Int(queues[index].namespace)
         namespaces[namespace].running += 1
+        startCount += 1
+        namespaces[namespace].lastStart = startCount
         if namespaces[namespace].key.cluster != IndexList.none {
             clusters[Int(namespaces[namespace].key.cluster)].running += 1
         }

@@ -200,6 +200,8 @@ package struct DispatcherCore: Sendable {
         var queueCount = 0
         var ready = IndexList()
         var isInRound = false
+        /// When it had its last turn, counted in starts of the whole dispatcher.
+        var lastStart: UInt64
     }
 
     struct PolicyKey: Hashable, Sendable {
@@ -256,6 +258,12 @@ package struct DispatcherCore: Sendable {
     var owed: [UInt64: Int] = [:]
     var now: UInt64 = 0
     var running = 0
+    /// Starts so far.
+    var startCount: UInt64 = 0
+    /// The latest turn of a namespace that was forgotten: a new one may be that.
+    var forgottenStart: UInt64 = 0
+    /// Bytes in `ownActions`.
+    var ownBytes = 0
     var nextGeneration: UInt32 = 0
     var settled: [SettledOutcome] = []
     var commands: [DispatcherCommand] = []
@@ -411,6 +419,7 @@ package struct DispatcherCore: Sendable {
             case .trigger(let id): becomeDue(id)
             case .breaker(let index, let generation): reopenPassage(index, generation)
             case .queue(let index): reopenQueue(index)
+            case .delivery: assertionFailure("deliveries are the planning's")
             }
         }
     }
@@ -433,6 +442,9 @@ package struct DispatcherCore: Sendable {
     /// Triggers that are owed and do not run.
     package var waitingCount: Int { triggers.count - running }
     package var owedDeliveryCount: Int { owed.count }
+    /// What is owed, in deliveries: those whose actions are large count for as many as would fill the same memory.
+    package var load: Int { owed.count + ownBytes / Self.ownBytesOfOne }
+    private static let ownBytesOfOne = 1_024
     /// When the oldest owed delivery was received. Looks at every trigger.
     package var oldestReceivedNanoseconds: UInt64? {
         triggers.slots.lazy.filter { $0.queue != IndexList.none }.map(\.receivedNanoseconds).min()

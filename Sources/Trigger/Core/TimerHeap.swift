@@ -6,6 +6,7 @@ struct TimerHeap: Sendable {
         case trigger(TriggerID)
         case breaker(index: Int, generation: UInt32)
         case queue(index: Int)
+        case delivery(UInt64)
     }
 
     private var entries: [(at: UInt64, subject: Subject)] = []

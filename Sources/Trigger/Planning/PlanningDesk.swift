@@ -27,7 +27,8 @@ struct PlanningDesk: Sendable {
     private var namespaces: [String: [Waiting]] = [:]
     private var heads: [String: Int] = [:]
     private var turn: [String] = []
-    private var delayed: [Waiting] = []
+    private var delayed: [UInt64: Waiting] = [:]
+    private var timers = TimerHeap()
     private var running: [UInt64: Waiting] = [:]
     private var runningBytes = 0
     private(set) var waitingCount = 0
@@ -45,11 +46,20 @@ struct PlanningDesk: Sendable {
     var count: Int { waitingCount + delayed.count + running.count }
     var runningCount: Int { running.count }
     /// When `next` must be asked again if nothing else happens.
-    var wakeAt: UInt64? { delayed.map(\.notBefore).min() }
+    var wakeAt: UInt64? { timers.earliest }
+    /// When the oldest delivery without a plan was received. Looks at all.
+    var oldestReceivedNanoseconds: UInt64? {
+        var oldest: UInt64?
+        func take(_ waiting: Waiting) { oldest = min(oldest ?? .max, waiting.delivery.receivedNanoseconds) }
+        for (key, list) in namespaces { list[(heads[key] ?? 0)...].forEach(take) }
+        delayed.values.forEach(take)
+        running.values.forEach(take)
+        return oldest
+    }
 
     /// Whether a delivery is here. Looks at all.
     func holds(_ sequence: UInt64) -> Bool {
-        running[sequence] != nil || delayed.contains { $0.delivery.sequence == sequence }
+        running[sequence] != nil || delayed[sequence] != nil
             || namespaces.contains { key, list in
                 list[(heads[key] ?? 0)...].contains { $0.delivery.sequence == sequence }
             }
@@ -72,13 +82,11 @@ struct PlanningDesk: Sendable {
 
     /// The next delivery to be planned, or nil when none is due or enough are under way.
     mutating func next(now: UInt64) -> QueuedDelivery? {
-        if !delayed.isEmpty {
-            let due = delayed.filter { $0.notBefore <= now }
-            if !due.isEmpty {
-                delayed.removeAll { $0.notBefore <= now }
-                for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
-            }
+        var due: [Waiting] = []
+        while case .delivery(let sequence)? = timers.popDue(now) {
+            if let waiting = delayed.removeValue(forKey: sequence) { due.append(waiting) }
         }
+        for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
         guard running.count < Self.runningMax, let key = turn.first else { return nil }
         guard let list = namespaces[key], let head = heads[key], head < list.count else { return nil }
         let waiting = list[head]
@@ -134,7 +142,8 @@ struct PlanningDesk: Sendable {
                 waiting.retry.maxBackoffNanoseconds)
             let wait = max(ceiling == 0 ? 0 : random.next() % (ceiling + 1), failure.retryAfterNanoseconds ?? 0)
             waiting.notBefore = now &+ wait
-            delayed.append(waiting)
+            delayed[sequence] = waiting
+            timers.insert(.delivery(sequence), at: waiting.notBefore)
             return .waits(isFirst: waiting.tries == 1)
         }
     }
