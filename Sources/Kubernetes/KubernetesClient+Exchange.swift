@@ -83,8 +83,9 @@ extension KubernetesClient {
     ) async throws(KubernetesError) -> Answer {
         do {
             return try await exchangeOnce(request, isBodyUsed: isBodyUsed, bounds)
-        } catch  where Self.isLost(error) {
-            // The server closed a kept-alive connection while the request was on its way. A second connection is new.
+        } catch  where Self.isLost(error) && request.method != .POST {
+            // The server closed a kept-alive connection while the request was on its way. A second connection is new. What creates
+            // something may have done so: its caller has to look.
             do {
                 return try await exchangeOnce(request, isBodyUsed: isBodyUsed, bounds)
             } catch { throw Self.failure(call, error, bounds) }

@@ -2,7 +2,7 @@
 //
 // Every call waits for the request budget, carries the identity of the kubeconfig, ends within the timeout and reads at
 // most `bodyBytesMax` of the answer. It is tried once: whether and when to try again is the caller's decision, which it
-// makes from `KubernetesError`. Only two things are repeated here: a call that a kept-alive connection lost because
+// makes from `KubernetesError`. Only two things are repeated here: a call that creates nothing and that a kept-alive connection lost because
 // the server had closed it, since that says nothing about the server, and one that was answered 401 while another
 // credential can be had (a rotated token file, an exec plug-in run again).
 //

@@ -38,8 +38,14 @@ public struct ActionFailure: Error, Sendable, Equatable {
     public var retryAfterNanoseconds: UInt64?
     /// Short, without secrets.
     public var reason: String
+    /// Nobody knows whether it was carried out: the answer was lost, or came from a server in trouble.
+    public var mayHaveActed: Bool
 
-    public init(_ verdict: Verdict, scope: Scope, retryAfterNanoseconds: UInt64? = nil, reason: String) {
+    public init(
+        _ verdict: Verdict, scope: Scope, retryAfterNanoseconds: UInt64? = nil, reason: String,
+        mayHaveActed: Bool = false
+    ) {
+        self.mayHaveActed = mayHaveActed
         self.verdict = verdict
         self.scope = scope
         self.retryAfterNanoseconds = retryAfterNanoseconds

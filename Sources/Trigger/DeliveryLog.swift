@@ -105,12 +105,29 @@ extension DeliveryPayload {
 /// `recordPlan` and `recordOutcomes` come from the dispatcher's thread alone, in the order in which they must stand in
 /// the log; neither may block for long, neither needs a sync of its own. The order matters: an outcome `merged` of one
 /// delivery follows the plan of the delivery that it names, so that no crash keeps the first and loses the second.
-/// `payload` comes from any thread.
+/// `payload` and `origin` come from any thread.
 public protocol DeliveryLog: Sendable {
     func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry])
     func recordOutcomes(_ outcomes: [OutcomeEntry])
     /// Head fields and body; nil when the record is gone.
     func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload?
+    /// Which journal received the delivery first; nil when the record is gone or journals have no names.
+    func origin(sequence: UInt64, location: DeliveryLocation) -> DeliveryOrigin?
+}
+
+extension DeliveryLog {
+    public func origin(sequence: UInt64, location: DeliveryLocation) -> DeliveryOrigin? { nil }
+}
+
+/// A delivery's name in the world: the journal that received it and its sequence there.
+public struct DeliveryOrigin: Sendable, Hashable {
+    public var journal: UInt64
+    public var sequence: UInt64
+
+    public init(journal: UInt64, sequence: UInt64) {
+        self.journal = journal
+        self.sequence = sequence
+    }
 }
 
 /// The current configuration. Called from any thread.

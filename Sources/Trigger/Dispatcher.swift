@@ -27,7 +27,11 @@ public final class Dispatcher: Sendable {
         case deliveries([QueuedDelivery])
         case recovered([RecoveredDelivery])
         case finished(TriggerID, ActionResult)
-        case planned(QueuedDelivery, PlanningResult)
+        /// `ref`: of the event, where the order of its builds needs it.
+        case planned(QueuedDelivery, PlanningResult, ref: String?)
+        case paused(Set<PauseSubject>)
+        case inspect(QueueQuestion, @Sendable (DispatcherSnapshot?) -> Void)
+        case redeliver(Redelivery, @Sendable (RedeliveryAnswer) -> Void)
         case drain
         case stop
     }
@@ -42,12 +46,23 @@ public final class Dispatcher: Sendable {
         var logger: Logger
         var metrics: TriggerMetrics
         var onTrouble: (@Sendable (TriggerTrouble) -> Void)?
+        var load: Load
+    }
+
+    /// What the dispatcher holds, as whoever feeds it sees it.
+    final class Load: Sendable {
+        /// In the mailbox; written by both sides.
+        let posted = Atomic<Int>(0)
+        /// With the core and in planning; written by the dispatcher's thread.
+        let held = Atomic<Int>(0)
     }
 
     public let metrics: TriggerMetrics
     private let mailbox = Mailbox<Message>()
+    private let loadCount = Load()
     private let drained = Signal()
     private let stopped = Signal()
+    private let pauses = Mutex<Set<PauseSubject>>([])
 
     /// Starts the thread. `onTrouble` hears of triggers that fail, on the dispatcher's thread: it must not wait. `seed` drives the jitter; nil takes a random one.
     public init(
@@ -59,7 +74,7 @@ public final class Dispatcher: Sendable {
         self.metrics = metrics
         let parts = Parts(
             log: log, routes: routes, runners: runners, planner: planner, decodeEvent: decodeEvent, logger: logger,
-            metrics: metrics, onTrouble: onTrouble)
+            metrics: metrics, onTrouble: onTrouble, load: loadCount)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let core = DispatcherCore(settings: settings, seed: seed)
         let thread = Thread { [mailbox, drained, stopped] in
@@ -78,13 +93,34 @@ public final class Dispatcher: Sendable {
     /// Takes durable deliveries, each once, from any thread. Dropped after `drain`: they stay owed in the journal.
     public func enqueue(_ deliveries: [QueuedDelivery]) {
         guard !deliveries.isEmpty else { return }
+        loadCount.posted.add(deliveries.count, ordering: .relaxed)
         mailbox.post(.deliveries(deliveries))
     }
+
+    /// Deliveries that were given and have an entry that is not final; one whose actions are large counts for several. Any thread; never
+    /// too low, so that who feeds the dispatcher can keep it within a bound.
+    public var load: Int { loadCount.posted.load(ordering: .acquiring) + loadCount.held.load(ordering: .acquiring) }
 
     /// Takes what the journal still owes from before the start, in the order of the sequences.
     public func replay(_ deliveries: [RecoveredDelivery]) {
         guard !deliveries.isEmpty else { return }
         mailbox.post(.recovered(deliveries))
+    }
+
+    /// What is paused, as it was set last.
+    public var paused: Set<PauseSubject> { pauses.withLock { $0 } }
+
+    func changePauses(_ change: (inout Set<PauseSubject>) -> Void) {
+        // Under the lock, so that the last one set is the last one heard.
+        pauses.withLock { pauses in
+            change(&pauses)
+            mailbox.post(.paused(pauses))
+        }
+    }
+
+    /// Posts a question; one that comes too late is answered here.
+    func ask(_ question: Message) {
+        if !mailbox.post(question) { question.answerStopped() }
     }
 
     /// Starts nothing any more, gives what runs until `deadline`, then cancels it and stops the thread. What has no
@@ -94,6 +130,17 @@ public final class Dispatcher: Sendable {
         await drained.wait(until: deadline)
         mailbox.post(.stop)
         await stopped.wait(until: nil)
+    }
+}
+
+extension Dispatcher.Message {
+    /// What a question gets from a dispatcher that has ended.
+    func answerStopped() {
+        switch self {
+        case .inspect(_, let answer): answer(nil)
+        case .redeliver(_, let answer): answer(.stopping)
+        case .deliveries, .recovered, .finished, .planned, .paused, .drain, .stop: break
+        }
     }
 }
 

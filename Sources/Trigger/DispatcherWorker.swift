@@ -3,6 +3,7 @@
 import Delivery
 import Logging
 import Metrics
+import Synchronization
 
 struct DispatcherWorker: ~Copyable {
     private var core: DispatcherCore
@@ -12,6 +13,8 @@ struct DispatcherWorker: ~Copyable {
     private let clock = DispatcherClock()
     private var planning: PlanningDesk
     private var tasks: [TriggerID: Task<Void, Never>] = [:]
+    /// Deliveries of before the start that have no plan yet.
+    private var recoveredPlans: Set<UInt64> = []
     private var planningTasks: [UInt64: Task<Void, Never>] = [:]
     private var isStopping = false
     private var agesAt: UInt64 = 0
@@ -36,15 +39,22 @@ struct DispatcherWorker: ~Copyable {
             var limit = core.wakeAt
             if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
             // Ages grow by themselves: look again while something is owed.
-            if core.owedDeliveryCount > 0 { limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds) }
+            if core.owedDeliveryCount + planning.count > 0 {
+                limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds)
+            }
             let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
-            for message in messages { handle(message) }
+            var taken = 0
+            for message in messages {
+                if case .deliveries(let deliveries) = message { taken += deliveries.count }
+                handle(message)
+            }
             startPlanning()
             for command in core.takeCommands(now: clock.now) { carryOut(command) }
             updateFigures()
+            if taken > 0 { parts.load.posted.subtract(taken, ordering: .releasing) }
             if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
         }
-        mailbox.close()
+        for message in mailbox.close() { message.answerStopped() }
         for task in tasks.values { task.cancel() }
         for task in planningTasks.values { task.cancel() }
         drained.set()
@@ -74,16 +84,37 @@ struct DispatcherWorker: ~Copyable {
                 if recovered.plan == nil, !isConcluded, let definition, definition.isPlannedPerDelivery,
                     parts.planner != nil
                 {
+                    recoveredPlans.insert(recovered.delivery.sequence)
                     planning.add(recovered.delivery, retry: definition.retry)
                     continue
                 }
+                let isBuild = recovered.plan?.contains { PlannedAction.isBuild(kindCode: $0.actionKind) } == true
                 core.recover(
-                    recovered, definition: definition, ref: ref(of: recovered.delivery, definition), now: now)
+                    recovered, definition: definition,
+                    ref: ref(of: recovered.delivery, definition, isBuild: isBuild), now: now)
             }
         case .finished(let id, let result):
             tasks[id] = nil
             core.complete(id, result, now: now)
-        case .planned(let delivery, let result): take(result, of: delivery, now)
+        case .planned(let delivery, let result, let ref): take(result, of: delivery, ref, now)
+        case .paused(let subjects): core.setPaused(subjects, now: now)
+        case .inspect(let question, let answer):
+            var snapshot = core.snapshot(question, now: now)
+            snapshot.totals.planning = planning.count
+            if let oldest = planning.oldestReceivedNanoseconds {
+                let known = snapshot.totals.oldestReceivedNanoseconds ?? .max
+                snapshot.totals.oldestReceivedNanoseconds = min(known, oldest)
+            }
+            snapshot.totals.owedDeliveries += planning.count
+            snapshot.totals.waiting += planning.count
+            answer(snapshot)
+        case .redeliver(let redelivery, let answer):
+            if planning.holds(redelivery.delivery.sequence) { return answer(.stillOwed) }
+            let definition = parts.routes.definition(of: redelivery.delivery.route)
+            answer(
+                core.redeliver(
+                    redelivery, definition: definition, ref: ref(of: redelivery.delivery, definition, isBuild: true),
+                    now: now))
         case .drain: core.isDraining = true
         case .stop:
             core.isDraining = true
@@ -91,9 +122,11 @@ struct DispatcherWorker: ~Copyable {
         }
     }
 
-    /// The event's ref, read from the record only where the route coalesces by it.
-    private func ref(of delivery: QueuedDelivery, _ definition: RouteDefinition?) -> String? {
-        guard definition?.coalesce?.by == .ref,
+    /// The event's ref, read from the record only where the route coalesces by it or the order of builds needs it.
+    private func ref(
+        of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool = false
+    ) -> String? {
+        guard definition?.coalesce?.by == .ref || isBuild,
             let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return parts.decodeEvent(payload).ref
@@ -106,36 +139,45 @@ struct DispatcherWorker: ~Copyable {
         while let delivery = planning.next(now: clock.now) {
             let (parts, mailbox) = (parts, mailbox)
             planningTasks[delivery.sequence] = Task {
-                let result = await Self.plan(delivery, planner, parts)
-                mailbox.post(.planned(delivery, result))
+                let (result, ref) = await Self.plan(delivery, planner, parts)
+                mailbox.post(.planned(delivery, result, ref: ref))
             }
         }
     }
 
     private static func plan(
         _ delivery: QueuedDelivery, _ planner: any DeliveryPlanner, _ parts: Dispatcher.Parts
-    ) async -> PlanningResult {
+    ) async -> (PlanningResult, ref: String?) {
         guard let definition = parts.routes.definition(of: delivery.route) else {
-            return .ignored(reason: IgnoredReason.routeRemoved)
+            return (.ignored(reason: IgnoredReason.routeRemoved), nil)
         }
         guard let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location) else {
-            return .failed(
-                ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            let failure = ActionFailure(
+                .final, scope: .none, reason: "the delivery's record is no longer in the journal")
+            return (.failed(failure), nil)
         }
-        return await planner.plan(delivery, definition, payload)
+        let result = await planner.plan(delivery, definition, payload)
+        guard case .actions(let actions) = result,
+            definition.coalesce?.by == .ref || actions.contains(where: { PlannedAction($0).isBuild })
+        else { return (result, nil) }
+        return (result, parts.decodeEvent(payload).ref)
     }
 
-    private mutating func take(_ result: PlanningResult, of delivery: QueuedDelivery, _ now: UInt64) {
+    private mutating func take(
+        _ result: PlanningResult, of delivery: QueuedDelivery, _ ref: String?, _ now: UInt64
+    ) {
         planningTasks[delivery.sequence] = nil
         // What a drained dispatcher finds out is found out again after the restart.
         guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else { return }
+        var isRecovered = false
+        if case .waits = verdict {} else { isRecovered = recoveredPlans.remove(delivery.sequence) != nil }
         switch verdict {
         case .planned(let actions):
             guard let definition = parts.routes.definition(of: delivery.route) else {
                 return core.conclude(delivery, .ignored, reason: IgnoredReason.routeRemoved, now: now)
             }
             core.plan(
-                delivery, definition: definition, actions: actions, ref: ref(of: delivery, definition), now: now)
+                delivery, definition: definition, actions: actions, ref: ref, mayHaveActed: isRecovered, now: now)
         case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
         case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
         case .waits(let isFirst):
@@ -182,6 +224,14 @@ struct DispatcherWorker: ~Copyable {
         var action: Action
         var payload: DeliveryPayload?
         var event = Event()
+        var key: RepeatKey?
+        switch started.action {
+        case .openshiftBuild, .s2iRun:
+            key = parts.log.origin(sequence: started.sequence, location: started.location).map {
+                RepeatKey($0, started.action.encoded, salt: started.salt)
+            }
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .dockerHubCallback, .openshiftRelay: break
+        }
         switch started.action {
         case .reconcile, .openshiftBuild, .s2iRun, .dockerHubCallback:
             guard let whole = started.action.selfContained else { return ActionRunners.switchedOff(started.action) }
@@ -199,7 +249,8 @@ struct DispatcherWorker: ~Copyable {
                     ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
             }
         case .http, .exec, .log:
-            guard let current = definition?.actions.first(where: { started.action.matches($0) }) else {
+            let current = started.redelivered ?? definition?.actions.first { started.action.matches($0) }
+            guard let current else {
                 return .ignored(reason: IgnoredReason.routeRemoved)
             }
             action = current
@@ -216,7 +267,8 @@ struct DispatcherWorker: ~Copyable {
                 route: started.route, receivedNanoseconds: started.receivedNanoseconds, action: action,
                 payload: payload, event: event, rules: definition?.rules, isOfTenant: definition?.isOfTenant ?? false,
                 // Of a Hook that is gone nobody can say what it was allowed.
-                isConfined: definition?.isConfined ?? (started.route.kind == .hook)))
+                isConfined: definition?.isConfined ?? (started.route.kind == .hook), key: key,
+                isRepeat: started.isRepeat))
     }
 
     // MARK: - Figures and log
@@ -266,7 +318,8 @@ struct DispatcherWorker: ~Copyable {
         case .done, .failed, .dead: fields["attempts"] = "\(settled.entry.detail)"
         case .ignored: break
         }
-        if !settled.entry.reason.isEmpty { fields["reason"] = "\(settled.entry.reason)" }
+        if settled.merged > 0 { fields["merged"] = "\(settled.merged)" }
+        if !settled.entry.reason.isEmpty, settled.entry.code != .done { fields["reason"] = "\(settled.entry.reason)" }
         return fields
     }
 
@@ -276,14 +329,15 @@ struct DispatcherWorker: ~Copyable {
         metrics.waiting.set(Int64(core.waitingCount + planning.count))
         metrics.owedDeliveries.set(Int64(core.owedDeliveryCount + planning.count))
         metrics.setOpenBreakers(core.openBreakers)
+        parts.load.held.store(core.load + planning.count, ordering: .releasing)
         let now = clock.now
-        guard core.owedDeliveryCount > 0 else {
+        guard core.owedDeliveryCount + planning.count > 0 else {
             metrics.oldestAgeSeconds.set(0)
             return
         }
         guard now >= agesAt &+ Self.ageIntervalNanoseconds else { return }
         agesAt = now
-        let oldest = core.oldestReceivedNanoseconds ?? now
+        let oldest = min(core.oldestReceivedNanoseconds ?? now, planning.oldestReceivedNanoseconds ?? now)
         metrics.oldestAgeSeconds.set(Int64((now > oldest ? now - oldest : 0) / 1_000_000_000))
     }
 }

@@ -70,11 +70,12 @@ import Glibc
         return messages
     }
 
-    /// Drops what is in and what comes later.
-    func close() {
+    /// Refuses what comes later; gives back what nobody will take.
+    func close() -> [Message] {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         isClosed = true
-        messages = []
+        defer { messages = [] }
+        return messages
     }
 }

@@ -45,11 +45,12 @@ public struct OutcomeEntry: Sendable, Equatable {
         self.planIndex = planIndex
         self.code = code
         self.detail = detail
-        self.reason = reason.utf8.count <= Self.reasonBytesMax ? reason : Self.cut(reason)
+        self.reason = Self.cut(reason)
     }
 
-    /// Cut before a character, not inside one.
-    private static func cut(_ reason: String) -> String {
+    /// At most `reasonBytesMax` bytes; cut before a character, not inside one.
+    static func cut(_ reason: String) -> String {
+        if reason.utf8.count <= reasonBytesMax { return reason }
         var result = ""
         for character in reason {
             if result.utf8.count + character.utf8.count > reasonBytesMax - 3 { break }

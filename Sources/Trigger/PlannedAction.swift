@@ -80,6 +80,26 @@ public enum PlannedAction: Hashable, Sendable {
         }
     }
 
+    /// Bytes of what it says beside its target.
+    var byteCount: Int {
+        switch self {
+        case .openshiftBuild(_, let object), .s2iRun(_, let object): object.count
+        case .dockerHubCallback(_, let request): request.url.utf8.count + request.body.count
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .openshiftRelay: 0
+        }
+    }
+
+    /// Creates something each time: two of one ref must not change places.
+    var isBuild: Bool {
+        switch self {
+        case .openshiftBuild, .s2iRun, .openshiftRelay: true
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .dockerHubCallback: false
+        }
+    }
+
+    /// The same, for a code of the journal.
+    static func isBuild(kindCode: UInt8) -> Bool { [5, 6, 9].contains(kindCode) }
+
     /// Whether two deliveries may plan different things for the same queue.
     var isOfOneDelivery: Bool {
         switch self {

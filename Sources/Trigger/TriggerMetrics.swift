@@ -19,6 +19,8 @@ public final class TriggerMetrics: Sendable {
     public let waiting = Gauge()
     /// Deliveries with an entry that is not final.
     public let owedDeliveries = Gauge()
+    /// How many deliveries the dispatcher may hold; 0 until it is set.
+    public let capacity = Gauge()
     public let oldestAgeSeconds = Gauge()
     /// Servers and resources that are left alone at the moment.
     public let openBreakers = Gauge()

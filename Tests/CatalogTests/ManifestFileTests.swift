@@ -161,6 +161,18 @@ private func goodReceiver(_ change: String = "") -> String {
             ("coalesce: {by: all}", "8: spec.coalesce.by must be none, target, ref, found \"all\""),
             ("coalesce: {window: 1s}", "8: spec.coalesce.by is missing"),
             ("coalesce: {by: ref, window: 2}", "8: spec.coalesce.window must be text, found a number"),
+            ("coalesce: {by: ref, minInterval: 2h}", "8: spec.coalesce.minInterval"),
+            ("coalesce: {by: ref, window: 1s, maxDelay: 25h}", "8: spec.coalesce.maxDelay"),
+            ("coalesce: {by: ref, maxDelay: 1m}", "8: spec.coalesce.maxDelay has no effect without a window"),
+            ("coalesce: {by: none, window: 1s, maxDelay: 1m}", "8: spec.coalesce.maxDelay has no effect with by: none"),
+            (
+                "coalesce: {by: ref, window: 2m, maxDelay: 1m}",
+                "8: spec.coalesce.maxDelay is below spec.coalesce.window"
+            ),
+            (
+                "coalesce: {by: ref, window: 1s, minInterval: 2m, maxDelay: 1m}",
+                "8: spec.coalesce.maxDelay is below spec.coalesce.minInterval"
+            ),
             ("retry: {attempts: 0}", "8: spec.retry.attempts must be a whole number from 1 to 1000, found 0"),
             ("retry: {backoff: 1x}", "8: spec.retry.backoff: \"1x\" has an unknown unit"),
             ("retry: {attemps: 1}", "8: unknown field \"attemps\" in spec.retry (did you mean \"attempts\"?)"),
@@ -278,7 +290,7 @@ private func goodReceiver(_ change: String = "") -> String {
             - exec: {command: [./x.sh, "a b"], timeout: 5s}
             - log: {}
             - log:
-            coalesce: {by: ref, window: 2s}
+            coalesce: {by: ref, window: 2s, minInterval: 3s, maxDelay: 1h}
             retry: {attempts: 3, backoff: 2s, maxBackoff: 1m, maxAge: 1h}
             maxBody: 1MiB
             dedupeWindow: 1500ms
@@ -291,7 +303,11 @@ private func goodReceiver(_ change: String = "") -> String {
         #expect(hook.secrets.map(\.key) == ["token", "next"])
         #expect(hook.hmac == HMACScheme(header: "x-sig", algorithm: .sha512, encoding: .base64, prefix: "v1="))
         #expect(hook.actions.count == 5 && hook.isSuspended && hook.bodyBytesMax == 1 << 20)
-        #expect(hook.coalesce == Coalesce(by: .ref, windowNanoseconds: 2_000_000_000))
+        #expect(
+            hook.coalesce
+                == Coalesce(
+                    by: .ref, windowNanoseconds: 2_000_000_000, minIntervalNanoseconds: 3_000_000_000,
+                    maxDelayNanoseconds: 3_600_000_000_000))
         #expect(hook.retry.attempts == 3 && hook.retry.maxAgeNanoseconds == 3_600_000_000_000)
         #expect(hook.dedupeWindowSeconds == 2)
     }

@@ -54,13 +54,14 @@ REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFo
 class APIError(Exception):
     """An answer of kind Status with status Failure."""
 
-    def __init__(self, code, message, details=None):
+    def __init__(self, code, message, details=None, reason=None):
         super().__init__(message)
         self.code, self.message, self.details = code, message, details
+        self.reason = reason or REASONS.get(code, "InternalError")
 
     def body(self):
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                  "message": self.message, "reason": REASONS.get(self.code, "InternalError"), "code": self.code}
+                  "message": self.message, "reason": self.reason, "code": self.code}
         if self.details:
             status["details"] = self.details
         return status
@@ -163,7 +164,9 @@ class FakeKube:
         self.version = 1000
         self.writes = []           # every create and patch, also refused ones
         self.reads = []            # (verb, path)
-        self.faults = []           # {verb, resource, status, times, message?, namespace?, name?, retryAfter?}
+        # {verb, resource, status, times, message?, namespace?, name?, retryAfter?}; with `after` instead of `status` a
+        # write is carried out, `after` is called, and the connection ends without an answer.
+        self.faults = []
         self._listener = self._listen(port)
         self.port = self._listener.server_address[1]
         self.url = "https://127.0.0.1:%d" % self.port
@@ -306,7 +309,7 @@ class FakeKube:
         with self.changed:
             key = (namespace if r.namespaced else "", meta["name"])
             if key in self.objects.get(r.key, {}):
-                raise APIError(409, '%s "%s" already exists' % (qualified(r), meta["name"]))
+                raise APIError(409, '%s "%s" already exists' % (qualified(r), meta["name"]), reason="AlreadyExists")
             self._store(r, key, o)
             return dict(copy.deepcopy(o), apiVersion=r.api_version, kind=r.kind)
 
@@ -332,8 +335,10 @@ class FakeKube:
             config = self.read(configs, namespace, name)
             number = (config.get("status") or {}).get("lastVersion", 0) + 1
             self.patch(configs, namespace, name, {"status": {"lastVersion": number}})
+            asked = request.get("metadata") or {}
             return self.create(builds, namespace, {
-                "metadata": {"name": "%s-%d" % (name, number), "labels": {"buildconfig": name}},
+                "metadata": {"name": "%s-%d" % (name, number), "annotations": asked.get("annotations") or {},
+                             "labels": dict(asked.get("labels") or {}, buildconfig=name)},
                 "spec": {k: request[k] for k in ("revision", "triggeredBy", "env") if request.get(k)},
                 "status": {"phase": "New"}})
 
@@ -511,13 +516,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                   "time": time.time(), "status": 0}
         with kube.changed:
             kube.writes.append(record)
+        after = (fault or {}).get("after")
         try:
-            self._fail(fault)
+            self._fail(None if after else fault)
             status, result = self._write(kube, verb, r, namespace, name, subresource, body)
         except APIError as error:
             record["status"] = error.code
             raise
         record["status"] = status
+        if after:
+            after()
+            raise ConnectionError("the answer is lost")
         self._send(status, result)
 
     def _fail(self, fault):

@@ -185,7 +185,7 @@ private func failure(
         let file = """
             {"kubernetes": off, "outbound": {"proxy": "http://127.0.0.1:3128", "caFile": "/ca"}, "openshift": {"profile": "grapnel"},
              "kubesphere": {"requireSecret": true, "githubUnauthenticated": true, "general": {"ignorePing": false, "branchFilter": true, "overrides": true}},
-             "dedupeWindowSeconds": 600, "allowCrossNamespace": ["a"], "hookPaths": {"a": ["/x"]},
+             "dedupeWindowSeconds": 600, "allowCrossNamespace": ["a"], "hookPaths": {"a": ["/x"]}, "namespaceWeights": {"a": 3, "east/b": 100},
              "buildService": {"auth": {"notification": {"type": "basic", "username": "u", "password": "hunter2"},
                "artifactory": {"type": "jfrogToken", "secret": "hunter2"}, "dockerHub": {"type": "urlToken", "token": "hunter2"}},
                "hostAliases": {"a": "b"}, "forceBuild": true, "coalesceSeconds": 2,
@@ -193,6 +193,7 @@ private func failure(
             """
         let settings = try load(file: file).settings
         #expect(settings.systems.openShift.profile == .grapnel && settings.systems.kubeSphere.overrides)
+        #expect(settings.systems.namespaceWeights == ["a": 3, "east/b": 100])
         #expect(!settings.systems.kubeSphere.ignorePing && settings.dedupeWindowSeconds == 600)
         #expect(
             BuildServiceEndpoint.allCases.allSatisfy { settings.systems.buildService.credentials(of: $0).count == 1 })

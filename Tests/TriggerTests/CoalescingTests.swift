@@ -136,6 +136,68 @@ struct CoalescingTests {
         #expect(simulation.started.count == 3)
     }
 
+    @Test("With a longest delay a burst is one trigger, and under constant fire one comes at least so often")
+    func maxDelay() {
+        let simulation = CoreSimulation()
+        simulation.define(
+            route(
+                hook("a"), [reconcile("app")],
+                coalesce: Coalesce(by: .target, windowNanoseconds: 5 * second, maxDelayNanoseconds: 20 * second)))
+        let start = simulation.now
+        for sequence in 1...60 {
+            simulation.deliver(UInt64(sequence), to: hook("a"))
+            simulation.run(for: second)
+        }
+        #expect(simulation.started.map(\.at) == [20, 40, 60].map { start + $0 * second })
+        simulation.run(for: hour)
+        #expect(simulation.open.isEmpty && simulation.started.count == 3)
+        simulation.deliver(100, to: hook("a"))
+        simulation.run(for: 3 * second)
+        simulation.deliver(101, to: hook("a"))
+        simulation.run(for: 4 * second)
+        #expect(simulation.started.count == 3, "the window began anew")
+        simulation.run(for: second)
+        #expect(simulation.started.count == 4)
+    }
+
+    @Test(
+        "Two starts at one target have at least the interval between them, whatever is merged",
+        arguments: [Coalesce.Key.none, .target, .ref])
+    func interval(key: Coalesce.Key) {
+        let simulation = CoreSimulation()
+        simulation.define(
+            route(hook("a"), [reconcile("app")], coalesce: Coalesce(by: key, minIntervalNanoseconds: 10 * second)))
+        simulation.define(route(hook("b"), [reconcile("other")]))
+        for sequence in 1...20 {
+            simulation.deliver(UInt64(sequence), to: hook("a"), ref: "main")
+            simulation.deliver(UInt64(sequence + 100), to: hook("b"))
+            simulation.run(for: 100_000_000)
+        }
+        #expect(simulation.started.count { $0.action.route == hook("b") } == 20, "others are not held up")
+        simulation.run(for: hour)
+        #expect(simulation.open.isEmpty)
+        let starts = simulation.started.filter { $0.action.route == hook("a") }.map(\.at)
+        #expect(starts.count == (key == .none ? 20 : 2))
+        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 >= 10 * second })
+        // After a pause there is nothing to wait for.
+        let before = simulation.now
+        simulation.deliver(1000, to: hook("a"), ref: "main")
+        #expect(simulation.started.last?.at == before)
+    }
+
+    @Test(
+        "The number of merged deliveries goes with the one that stays, through failures too, and stands in its outcome")
+    func mergedCount() {
+        let simulation = CoreSimulation()
+        simulation.define(route(hook("a"), [reconcile("app")]))
+        var results = [conflict, .done]
+        simulation.world = { _, _ in (results.removeFirst(), second) }
+        for sequence in 1...10 { simulation.deliver(UInt64(sequence), to: hook("a")) }
+        simulation.run(for: hour)
+        #expect(simulation.started.map(\.action.merged) == [0, 9], "8 that waited and the one that failed")
+        #expect(simulation.outcome(10)?.reason == "9 merged into it" && simulation.count(.merged) == 9)
+    }
+
     @Test("A failed trigger gives way to a newer one, which waits for the backoff")
     func failedGivesWay() {
         let simulation = CoreSimulation()

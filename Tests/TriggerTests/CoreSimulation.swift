@@ -33,6 +33,16 @@ final class CoreSimulation {
     private(set) var runningMax = 0
     private(set) var refs: [UInt64: String] = [:]
     private var finishing: [(at: UInt64, id: TriggerID, result: ActionResult)] = []
+    /// Attempts of builds, by target and ref, as they began and ended.
+    enum BuildEvent {
+        case started(String, UInt64)
+        case ended(String)
+    }
+    private(set) var builds: [BuildEvent] = []
+    private var lanes: [TriggerID: String] = [:]
+    /// The most that ran at once on a cluster.
+    private(set) var clusterMax: [String: Int] = [:]
+    private var onCluster: [TriggerID: String] = [:]
     /// Last told state of each breaker.
     private(set) var breakers: [String: Bool] = [:]
 
@@ -49,14 +59,20 @@ final class CoreSimulation {
         pump()
     }
 
-    func recover(_ sequence: UInt64, of route: RouteIdentity, plan: [EncodedPlanEntry]?, outcomes: [OutcomeEntry] = [])
-    {
+    func recover(
+        _ sequence: UInt64, of route: RouteIdentity, plan: [EncodedPlanEntry]?, outcomes: [OutcomeEntry] = [],
+        ref: String? = nil
+    ) {
+        refs[sequence] = ref
         if let plan { plans[sequence] = plan.compactMap { PlannedAction($0) } }
         core.recover(
             RecoveredDelivery(delivery: delivery(sequence, route, now), plan: plan, outcomes: outcomes),
-            definition: definitions[route], ref: nil, now: now)
+            definition: definitions[route], ref: ref, now: now)
         pump()
     }
+
+    /// A plan of before the start.
+    func know(_ sequence: UInt64, _ plan: [PlannedAction]) { plans[sequence] = plan }
 
     func delivery(_ sequence: UInt64, _ route: RouteIdentity, _ received: UInt64) -> QueuedDelivery {
         QueuedDelivery(
@@ -84,6 +100,16 @@ final class CoreSimulation {
                     plans[action.sequence].map { Int(action.planIndex) < $0.count } == true,
                     "\(key) was started without a plan")
                 started.append((now, action))
+                if action.action.isBuild {
+                    let lane = "\(action.action.targetText) \(refs[action.sequence] ?? "")"
+                    lanes[action.id] = lane
+                    builds.append(.started(lane, action.sequence))
+                }
+                if let cluster = action.action.target?.cluster {
+                    onCluster[action.id] = cluster
+                    clusterMax[cluster] = max(
+                        clusterMax[cluster] ?? 0, onCluster.values.count { $0 == cluster })
+                }
                 let (result, duration) = world(action, now)
                 finishing.append((now + duration, action.id, result))
                 runningMax = max(runningMax, finishing.count)
@@ -116,7 +142,11 @@ final class CoreSimulation {
             now = max(now, next)
             let done = finishing.filter { $0.at <= now }
             finishing.removeAll { $0.at <= now }
-            for entry in done { core.complete(entry.id, entry.result, now: now) }
+            for entry in done {
+                if let lane = lanes.removeValue(forKey: entry.id) { builds.append(.ended(lane)) }
+                onCluster[entry.id] = nil
+                core.complete(entry.id, entry.result, now: now)
+            }
             pump()
         }
         now = max(now, end)
@@ -148,6 +178,14 @@ func hook(_ name: String, namespace: String = "team-a") -> RouteIdentity {
 func reconcile(_ name: String, namespace: String = "team-a", cluster: String = "local") -> Action {
     .reconcile(
         TargetReference(cluster: cluster, apiVersion: nil, kind: "GitRepository", namespace: namespace, name: name))
+}
+
+func build(_ name: String, namespace: String = "team-a", cluster: String = "local") -> Action {
+    .openshiftBuild(
+        TargetReference(
+            cluster: cluster, apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: namespace, name: name
+        ),
+        buildRequest: Array("{}".utf8))
 }
 
 func post(_ url: String) -> Action { .http(url: url, timeoutNanoseconds: second, signingSecret: nil) }

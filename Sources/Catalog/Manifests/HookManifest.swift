@@ -220,9 +220,34 @@ struct HookManifest: Sendable {
     private static func coalesce(_ spec: inout YAMLFields) -> Coalesce? {
         guard var fields = spec.map("coalesce") else { return nil }
         let by = choice(fields.text("by", required: true), ["none", "target", "ref"], spec.findings)
-        let window = fields.duration("window", in: 0...(3_600 * second))
+        let window = fields.duration("window", in: 0...(3_600 * second)) ?? 0
+        let interval = fields.duration("minInterval", in: 0...(3_600 * second)) ?? 0
+        let delay = fields.duration("maxDelay", in: 0...(86_400 * second)) ?? 0
         fields.finish()
-        return by.flatMap(Coalesce.Key.init).map { Coalesce(by: $0, windowNanoseconds: window ?? 0) }
+        guard let key = by.flatMap(Coalesce.Key.init) else { return nil }
+        if key == .none, window > 0 {
+            spec.findings.warning(
+                fields.line(of: "window"),
+                "spec.coalesce.window has no effect with by: none, which merges nothing; choose target or ref, or remove it"
+            )
+        }
+        if let trouble = troubleWith(maxDelay: delay, key, window: window, interval: interval) {
+            spec.findings.error(fields.line(of: "maxDelay"), "spec.coalesce.maxDelay \(trouble)")
+        }
+        return Coalesce(
+            by: key, windowNanoseconds: window, minIntervalNanoseconds: interval, maxDelayNanoseconds: delay)
+    }
+
+    private static func troubleWith(
+        maxDelay: UInt64, _ key: Coalesce.Key, window: UInt64, interval: UInt64
+    ) -> String? {
+        guard maxDelay > 0 else { return nil }
+        if key == .none {
+            return "has no effect with by: none, which merges nothing; choose target or ref, or remove it"
+        }
+        if window == 0 { return "has no effect without a window; add spec.coalesce.window, or remove it" }
+        if maxDelay < window { return "is below spec.coalesce.window" }
+        return maxDelay < interval ? "is below spec.coalesce.minInterval" : nil
     }
 
     private static func retry(_ spec: inout YAMLFields) -> RetryPolicy {

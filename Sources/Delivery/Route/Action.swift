@@ -62,11 +62,21 @@ public enum Action: Sendable, Equatable {
 public struct Coalesce: Sendable, Equatable {
     public enum Key: String, Sendable { case none, target, ref }
     public var by: Key
+    /// How long deliveries are gathered before the trigger; from the first of them on, and with a longest delay from the last.
     public var windowNanoseconds: UInt64
+    /// Between two starts at one target.
+    public var minIntervalNanoseconds: UInt64
+    /// After its first delivery a trigger is due, however often the window begins anew; 0: the window does not begin anew.
+    public var maxDelayNanoseconds: UInt64
 
-    public init(by: Key = .none, windowNanoseconds: UInt64 = 0) {
+    public init(
+        by: Key = .none, windowNanoseconds: UInt64 = 0, minIntervalNanoseconds: UInt64 = 0,
+        maxDelayNanoseconds: UInt64 = 0
+    ) {
         self.by = by
         self.windowNanoseconds = windowNanoseconds
+        self.minIntervalNanoseconds = minIntervalNanoseconds
+        self.maxDelayNanoseconds = maxDelayNanoseconds
     }
 }
 

@@ -98,6 +98,7 @@ enum AccessNeeds {
         let builds = "build.openshift.io"
         func build(_ places: [String?]) {
             need(builds, "buildconfigs/instantiate", ["create"], places, nil, true)
+            need(builds, "builds", ["list"], places, nil, false)
             for strategy in strategies { need(builds, strategy, ["create"], places, nil, false) }
         }
         func act(_ act: Selection.Act, _ target: TargetReference, _ places: [String?]) {

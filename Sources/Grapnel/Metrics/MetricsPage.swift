@@ -207,6 +207,10 @@ struct MetricsPage: Sendable {
             "grapnel_trigger_owed_deliveries", .gauge, "Deliveries the dispatcher holds.",
             Double(trigger.owedDeliveries.value))
         text.single(
+            "grapnel_trigger_capacity_deliveries", .gauge,
+            "Deliveries the dispatcher may hold; more wait in the journal.",
+            Double(trigger.capacity.value))
+        text.single(
             "grapnel_trigger_oldest_age_seconds", .gauge, "Age of the oldest delivery without a final outcome.",
             Double(trigger.oldestAgeSeconds.value))
         text.single(

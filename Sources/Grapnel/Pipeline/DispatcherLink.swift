@@ -9,8 +9,10 @@ internal import Trigger
 final class DispatcherLink: DeliveryLog {
     private let mailbox: HousekeepingMailbox
     private let reader: JournalReader
+    private let journalName: UInt64
 
-    init(mailbox: HousekeepingMailbox, reader: JournalReader) {
+    init(mailbox: HousekeepingMailbox, reader: JournalReader, journalName: UInt64) {
+        self.journalName = journalName
         self.mailbox = mailbox
         self.reader = reader
     }
@@ -37,6 +39,13 @@ final class DispatcherLink: DeliveryLog {
         let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
         guard let record = try? reader.read(place, expecting: sequence) else { return nil }
         return DeliveryPayload(record)
+    }
+
+    func origin(sequence: UInt64, location: DeliveryLocation) -> DeliveryOrigin? {
+        let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
+        guard let record = try? reader.read(place, expecting: sequence) else { return nil }
+        let origin = RecordOrigin(record.header)
+        return DeliveryOrigin(journal: origin?.journal ?? journalName, sequence: origin?.sequence ?? sequence)
     }
 }
 

@@ -17,7 +17,7 @@ internal import Trigger
 /// Moves durable deliveries to the dispatcher.
 final class Handoff: Sendable {
     /// Deliveries that the dispatcher may hold before this thread waits.
-    static let waitingMax = 200_000
+    private let waitingMax: Int
     private static let batchMax = 256
 
     private let hints: HintChannel
@@ -32,7 +32,7 @@ final class Handoff: Sendable {
     let hasEnded = Atomic<Bool>(false)
 
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate, waitingMax: Int,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         self.hints = hints
@@ -40,6 +40,7 @@ final class Handoff: Sendable {
         self.reader = reader
         self.dispatcher = dispatcher
         self.gate = gate
+        self.waitingMax = waitingMax
         self.durableSequence = durableSequence
         self.logger = logger
     }
@@ -55,7 +56,7 @@ final class Handoff: Sendable {
         // Sequences only grow: what is at or below this was handed over, by hint or by following.
         var handedThrough: UInt64 = 0
         while !isStopping.load(ordering: .acquiring) {
-            if dispatcher.metrics.owedDeliveries.value > Int64(Self.waitingMax) {
+            if isFull {
                 NamedThread.wait(on: wakeup, milliseconds: 50)
                 continue
             }
@@ -72,10 +73,21 @@ final class Handoff: Sendable {
         hasEnded.store(true, ordering: .releasing)
     }
 
+    private var isFull: Bool { dispatcher.load >= waitingMax }
+
+    /// As many as may be handed over at once.
+    private var room: Int { max(1, min(Self.batchMax, waitingMax - dispatcher.load)) }
+
+    /// Until the dispatcher has room again, or this ends.
+    private func waitForRoom() {
+        while isFull, !isStopping.load(ordering: .acquiring) { NamedThread.wait(on: wakeup, milliseconds: 50) }
+    }
+
     /// True when there was something.
     private func drainRing(_ handedThrough: inout UInt64) -> Bool {
         var batch: [QueuedDelivery] = []
-        while batch.count < Self.batchMax, let hint = hints.ring.pop() {
+        let room = room
+        while batch.count < room, let hint = hints.ring.pop() {
             guard hint.sequence > handedThrough else { continue }
             handedThrough = hint.sequence
             let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
@@ -101,16 +113,20 @@ final class Handoff: Sendable {
         hints.overflowFrom.store(0, ordering: .releasing)
         let through = durableSequence()
         var batch: [QueuedDelivery] = []
+        var room = room
         do {
             try reader.follow(from: max(from, handedThrough + 1), through: through) { record in
                 if record.header.decision == .accepted, let delivery = QueuedDelivery(record, at: record.location) {
                     batch.append(delivery)
                 }
-                if batch.count >= Self.batchMax {
+                if batch.count >= room {
                     dispatcher.enqueue(gate.admit(batch))
                     batch.removeAll(keepingCapacity: true)
+                    waitForRoom()
+                    room = self.room
                 }
-                return true
+                // What is left when this ends stays owed in the journal.
+                return !isStopping.load(ordering: .acquiring)
             }
         } catch {
             logger.error(

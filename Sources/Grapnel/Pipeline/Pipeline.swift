@@ -108,14 +108,18 @@ final class Pipeline: Sendable {
         actions = try ActionSet(settings, clusters, current, logger)
         let reader = writer.reader
         dispatcher = Dispatcher(
-            log: DispatcherLink(mailbox: mailbox, reader: reader), routes: routes, runners: actions.runners,
+            log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName),
+            routes: routes, runners: actions.runners,
             planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
-            metrics: TriggerMetrics(clusters: clusters.names), logger: logger, onTrouble: { clusters.warn($0) })
+            settings: DispatcherSettings(settings), metrics: TriggerMetrics(clusters: clusters.names), logger: logger,
+            onTrouble: { clusters.warn($0) })
+        dispatcher.metrics.capacity.set(Int64(settings.queuedDeliveriesMax))
         // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
         gate = ListingGate(
             report.owed.compactMap { RecoveredDelivery($0) }, unlisted: clusters.catalogNames, routes: current)
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher, gate: gate,
+            waitingMax: settings.queuedDeliveriesMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
 
         budget = MemoryBudget(limit: settings.bodyMemoryBytesMax)

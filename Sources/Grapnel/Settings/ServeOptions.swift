@@ -12,10 +12,13 @@ struct ServeOptions: ParsableArguments {
     @OptionGroup(title: "Sources") var sources: SourceOptions
     @OptionGroup(title: "Server") var server: ServerOptions
     @OptionGroup(title: "Limits") var limits: LimitOptions
+    @OptionGroup(title: "Actions") var actions: ActionOptions
 
     /// What was given, by the settings' names.
     var given: [(name: String, values: [String])] {
-        (sources.all + server.all + limits.all).compactMap { name, values in values.isEmpty ? nil : (name, values) }
+        (sources.all + server.all + limits.all + actions.all).compactMap { name, values in
+            values.isEmpty ? nil : (name, values)
+        }
     }
 
     /// Reads the settings file and merges. Throws `CommandFailure`.
@@ -268,6 +271,35 @@ struct LimitOptions: ParsableArguments {
             ("maxRequestsPerConnection", maxRequestsPerConnection.list),
             ("maxConnectionAge", maxConnectionAge.list), ("lingerTimeout", lingerTimeout.list),
             ("lingerBytes", lingerBytes.list),
+        ]
+    }
+}
+
+/// How much is carried out at once.
+struct ActionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Actions at once (default: 64).", valueName: "n"))
+    var maxActions: String?
+    @Option(help: ArgumentHelp("Actions at once on the objects of one cluster (default: 48).", valueName: "n"))
+    var maxActionsPerCluster: String?
+    @Option(help: ArgumentHelp("Actions at once for the routes of one namespace (default: 16).", valueName: "n"))
+    var maxActionsPerNamespace: String?
+    @Option(
+        help: ArgumentHelp(
+            "Requests at once to one URL, builds at once of one object, of different refs (default: 8).", valueName: "n"
+        ))
+    var maxActionsPerTarget: String?
+    @Option(
+        help: ArgumentHelp(
+            "Deliveries in memory that wait for their actions; more wait in the journal (default: 200000).",
+            valueName: "n")
+    )
+    var maxQueuedDeliveries: String?
+
+    var all: [(String, [String])] {
+        [
+            ("maxActions", maxActions.list), ("maxActionsPerCluster", maxActionsPerCluster.list),
+            ("maxActionsPerNamespace", maxActionsPerNamespace.list),
+            ("maxActionsPerTarget", maxActionsPerTarget.list), ("maxQueuedDeliveries", maxQueuedDeliveries.list),
         ]
     }
 }

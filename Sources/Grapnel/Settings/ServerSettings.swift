@@ -102,6 +102,13 @@ struct ServerSettings: Sendable {
     var lingerTimeoutNanoseconds: UInt64 = second
     var lingerBytesMax = 256 << 10
 
+    // Actions at once, and deliveries that wait for theirs.
+    var actionsMax = 64
+    var actionsPerClusterMax = 48
+    var actionsPerNamespaceMax = 16
+    var actionsPerTargetMax = 8
+    var queuedDeliveriesMax = 200_000
+
     // Shutdown, logs, metrics.
     var shutdownDelayNanoseconds: UInt64 = 0
     var shutdownGraceNanoseconds: UInt64 = 4 * second

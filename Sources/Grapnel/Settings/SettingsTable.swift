@@ -113,7 +113,7 @@ enum SettingsTable {
             choice("logLevel", \.logLevel),
             choice("logFormat", \.logFormat),
             number("metricsMaxRoutes", \.metricsRoutesMax, 0...1_000_000),
-        ] + limits
+        ] + limits + actions
 
     private static let ceiling = RequestLimits.ceiling
 
@@ -144,6 +144,15 @@ enum SettingsTable {
         duration("maxConnectionAge", \.connectionAgeNanosecondsMax, second...(86_400 * second)),
         duration("lingerTimeout", \.lingerTimeoutNanoseconds, 0...(30 * second)),
         size("lingerBytes", \.lingerBytesMax, 0...(16 << 20)),
+    ]
+
+    /// What is carried out at once.
+    private static let actions: [Setting] = [
+        number("maxActions", \.actionsMax, 1...1_024),
+        number("maxActionsPerCluster", \.actionsPerClusterMax, 1...1_024),
+        number("maxActionsPerNamespace", \.actionsPerNamespaceMax, 1...1_024),
+        number("maxActionsPerTarget", \.actionsPerTargetMax, 1...1_024),
+        number("maxQueuedDeliveries", \.queuedDeliveriesMax, 100...10_000_000),
     ]
 
     private static let second = ServerSettings.second

@@ -42,6 +42,9 @@ extension SystemSettings {
                 return path.value
             }
         }
+        namespaceWeights = Self.entries("namespaceWeights", of: &root) { name, fields in
+            fields.integer(name, in: 1...100)
+        }
         allowCrossNamespace = (root.texts("allowCrossNamespace") ?? []).map(\.value)
     }
 

@@ -31,9 +31,12 @@ struct SystemSettings: Sendable {
     var hookPaths: [String: [String]] = [:]
     /// Namespaces whose objects Hooks of other namespaces may act on.
     var allowCrossNamespace: [String] = []
+    /// Turns in the round over namespaces, by `namespace` or `cluster/namespace`; 1 where none is given.
+    var namespaceWeights: [String: Int] = [:]
 
     /// Names of the settings that are read here.
     static let names = [
         "clusters", "oidc", "outbound", "openshift", "kubesphere", "buildService", "hookPaths", "allowCrossNamespace",
+        "namespaceWeights",
     ]
 }

@@ -20,7 +20,7 @@ public struct RecordOrigin: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Of an adopted delivery; nil for every other record.
-    init?(_ header: RecordHeader) {
+    public init?(_ header: RecordHeader) {
         guard header.type == .delivery, header.flags.contains(.adopted), header.dedupeHash.low != 0 else { return nil }
         self.init(journal: header.dedupeHash.low, sequence: header.reference)
     }

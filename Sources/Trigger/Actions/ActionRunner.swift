@@ -23,11 +23,16 @@ public struct ActionAttempt: Sendable {
     public var isOfTenant: Bool
     /// Objects without a namespace are not acted on (`RouteDefinition.isConfined`).
     public var isConfined: Bool
+    /// By what a thing that is created is known again; nil: the journal has no name.
+    public var key: RepeatKey?
+    /// An earlier attempt may have done it: one before a restart, or one whose answer was lost.
+    public var isRepeat: Bool
 
     public init(
         sequence: UInt64, planIndex: UInt16, number: Int, route: RouteIdentity, receivedNanoseconds: UInt64,
         action: Action, payload: DeliveryPayload?, event: Event,
-        rules: (any ReceiverRules)? = nil, isOfTenant: Bool = false, isConfined: Bool = false
+        rules: (any ReceiverRules)? = nil, isOfTenant: Bool = false, isConfined: Bool = false,
+        key: RepeatKey? = nil, isRepeat: Bool = false
     ) {
         self.sequence = sequence
         self.planIndex = planIndex
@@ -40,6 +45,8 @@ public struct ActionAttempt: Sendable {
         self.rules = rules
         self.isOfTenant = isOfTenant
         self.isConfined = isConfined
+        self.key = key
+        self.isRepeat = isRepeat
     }
 }
 

@@ -1,6 +1,10 @@
 // OpenShiftBuildAction: has an OpenShift BuildConfig build, through its instantiate sub-resource (openshift-apiserver,
-// pkg/build/apiserver/registry/buildconfiginstantiate). Two calls build twice, so an attempt whose answer was lost is repeated only
-// because losing the build would be worse.
+// pkg/build/apiserver/registry/buildconfiginstantiate).
+//
+// Two calls build twice. So the request has a label that names the delivery, which the API server merges into the Build; an attempt that
+// may be a repetition lists the Builds with that label first. A first attempt does not. Two things are left: the label is
+// not found while a call whose answer was lost is still being carried out, and without the right to list builds nothing can be found.
+// Then it is built again, since losing the build would be worse.
 
 import Delivery
 public import Kubernetes
@@ -10,21 +14,38 @@ public struct OpenShiftBuildAction: ActionRunner {
 
     public init(client: @escaping @Sendable (String) -> KubernetesClient?) { self.client = client }
 
+    // Aggregated by a server of its own: its discovery may be away while the paths work.
+    private static let configs = APIResource(
+        group: "build.openshift.io", version: "v1", kind: "BuildConfig", plural: "buildconfigs", isNamespaced: true)
+    private static let builds = APIResource(
+        group: "build.openshift.io", version: "v1", kind: "Build", plural: "builds", isNamespaced: true)
+
     public func run(_ attempt: ActionAttempt) async -> ActionResult {
         guard case .openshiftBuild(let target, let request) = attempt.action else {
             return .failed(ActionFailure(.final, scope: .none, reason: "not an openshift-build action"))
         }
         guard let client = client(target.cluster) else { return .failed(.noCluster(target.cluster)) }
         do throws(KubernetesError) {
-            // Aggregated by a server of its own: its discovery may be away while the path works.
-            let resource = APIResource(
-                group: "build.openshift.io", version: "v1", kind: "BuildConfig", plural: "buildconfigs",
-                isNamespaced: true)
+            if attempt.isRepeat, let key = attempt.key, try await Self.exists(key, target, client) { return .done }
             try await client.create(
-                resource, namespace: target.namespace, name: target.name, subresource: "instantiate", body: request)
+                Self.configs, namespace: target.namespace, name: target.name, subresource: "instantiate",
+                body: attempt.key?.labelling(request) ?? request)
             return .done
         } catch {
             return .failed(ReconcileAction.failure(error))
+        }
+    }
+
+    private static func exists(
+        _ key: RepeatKey, _ target: TargetReference, _ client: KubernetesClient
+    ) async throws(KubernetesError) -> Bool {
+        do throws(KubernetesError) {
+            let found = try await client.listMetadata(
+                builds, namespace: target.namespace, labelSelector: "\(RepeatKey.label)=\(key)")
+            return !found.isEmpty
+        } catch {
+            if error.statusCode == 403 { return false }
+            throw error
         }
     }
 }

@@ -93,6 +93,13 @@ public struct ReconcileAction: ActionRunner {
 
     /// What an API server's refusal means for the trigger (DESIGN section 7).
     static func failure(_ error: KubernetesError) -> ActionFailure {
+        let mayHaveActed =
+            switch error.cause {
+            case .connection, .timeout, .unreadableAnswer: true
+            // A gateway's answer, or one after a part of the work.
+            case .status(let code): code < 400 || code == 408 || code >= 500
+            case .kindNotServed, .credentials, .invalidName, .shutDown: false
+            }
         func failure(_ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope) -> ActionFailure {
             // A refusal heals when somebody changes a rule or a starting server has filled its caches: that takes seconds at least.
             let isRefused = error.statusCode == 401 || error.statusCode == 403
@@ -100,7 +107,7 @@ public struct ReconcileAction: ActionRunner {
             return ActionFailure(
                 verdict, scope: scope,
                 retryAfterNanoseconds: error.retryAfterNanoseconds ?? floor,
-                reason: error.description)
+                reason: error.description, mayHaveActed: mayHaveActed)
         }
         switch error.cause {
         case .connection, .timeout, .unreadableAnswer, .credentials: return failure(.healable, .server)

@@ -150,8 +150,8 @@ extension DispatcherCore {
             for _ in 0..<queues[queue].waiting.count {
                 guard let slot = queues[queue].waiting.popFirst(triggers.links) else { break }
                 let trigger = triggers[slot]
-                let age = now - min(now, trigger.receivedNanoseconds)
-                if age >= policies[Int(trigger.policy)].maxAge {
+                let age = now - min(now, owedSince(slot))
+                if age >= policies[Int(trigger.policy)].maxAge, !isPaused(trigger) {
                     if let key = trigger.coalesceKey { queues[queue].waitingByKey[key] = nil }
                     end(slot, .dead, detail: UInt64(trigger.attempts), reason: reason)
                 } else {

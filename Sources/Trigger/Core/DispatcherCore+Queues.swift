@@ -1,22 +1,29 @@
-// Triggers in and out of their queues: coalescing, windows, the round over namespaces, starting.
+// Triggers in and out of their queues: coalescing, windows, the slots and names that they hold.
 
 import Delivery
 
 extension DispatcherCore {
     /// Puts one entry of a plan into its target's queue, or merges it.
-    mutating func add(_ new: Trigger, _ step: PlanStep, ref: String?) {
+    mutating func add(_ new: Trigger, _ step: PlanStep, ref: String?, redelivered wish: Redelivered? = nil) {
         var trigger = new
         let queue = Int(trigger.queue)
         let action = step.action
         let key: CoalesceKey? =
             switch step.coalesce.by {
+            case _ where wish != nil: nil
             case .none: nil
             case .target: .target
             case .ref: ref.map { .ref($0.hashValue) }
             }
         trigger.coalesceKey = key
-        if let key, let waiting = queues[queue].waitingByKey[key] {
+        let isHeld = isPaused(trigger)
+        let waiting = key.flatMap { key in
+            isHeld
+                ? heldByKey[HeldKey(queue: trigger.queue, key: key)] : queues[queue].waitingByKey[key]
+        }
+        if let waiting {
             merge(&trigger, intoWaiting: Int(waiting), action)
+            prolongWindow(of: Int(waiting), step.coalesce)
             return
         }
         nextGeneration &+= 1
@@ -31,9 +38,14 @@ extension DispatcherCore {
             trigger.state = .delayed
         }
         let slot = triggers.insert(trigger)
-        if action.isOfOneDelivery { ownActions[slot] = action }
+        if action.isOfOneDelivery { setOwnAction(action, of: slot) }
+        redelivered[slot] = wish
         queues[queue].triggerCount += 1
         if !action.isOfOneDelivery || queues[queue].triggerCount == 1 { queues[queue].action = action }
+        if isHeld { return hold(slot) }
+        if trigger.state == .delayed, step.coalesce.maxDelayNanoseconds > 0 {
+            windowEnds[slot] = now &+ step.coalesce.maxDelayNanoseconds
+        }
         if let key { queues[queue].waitingByKey[key] = Int32(slot) }
         if trigger.state == .delayed {
             timers.insert(.trigger(TriggerID(slot: Int32(slot), generation: trigger.generation)), at: trigger.notBefore)
@@ -42,22 +54,30 @@ extension DispatcherCore {
         }
     }
 
+    /// With a longest delay a window begins anew with each delivery, until that is reached.
+    private mutating func prolongWindow(of slot: Int, _ coalesce: Coalesce) {
+        guard let end = windowEnds[slot], triggers[slot].state == .delayed, triggers[slot].failures == 0 else { return }
+        triggers[slot].notBefore = max(triggers[slot].notBefore, min(now &+ coalesce.windowNanoseconds, end))
+    }
+
     /// The newer of the two keeps the place; the older is final. `trigger` is not in any slot yet.
     private mutating func merge(_ trigger: inout Trigger, intoWaiting slot: Int, _ action: PlannedAction) {
         let waiting = triggers[slot]
         guard trigger.sequence > waiting.sequence else {
+            triggers[slot].merged = sum(waiting.merged, trigger.merged)
             settleMerged(trigger, into: waiting.sequence)
             releaseNames(of: trigger)
             return
         }
         settleMerged(waiting, into: trigger.sequence)
         releaseNames(of: waiting)
+        trigger.merged = sum(waiting.merged, trigger.merged)
         trigger.generation = waiting.generation
         trigger.state = waiting.state
         trigger.notBefore = waiting.notBefore
         trigger.failures = waiting.failures
         triggers[slot] = trigger
-        if action.isOfOneDelivery { ownActions[slot] = action }
+        if action.isOfOneDelivery { setOwnAction(action, of: slot) }
         queues[Int(waiting.queue)].action = action
     }
 
@@ -72,10 +92,15 @@ extension DispatcherCore {
         settle(
             entry, action: slot.flatMap { ownActions[$0] } ?? queues[Int(trigger.queue)].action,
             route: routes[Int(trigger.route)],
-            receivedNanoseconds: trigger.receivedNanoseconds)
+            receivedNanoseconds: trigger.receivedNanoseconds, merged: trigger.merged)
     }
 
     // MARK: - Slots and queues
+
+    private mutating func setOwnAction(_ action: PlannedAction?, of slot: Int) {
+        ownBytes += (action?.byteCount ?? 0) - (ownActions[slot]?.byteCount ?? 0)
+        ownActions[slot] = action
+    }
 
     /// The template of a definition; made anew when the definition changed.
     mutating func templateIndex(_ definition: RouteDefinition) -> Int {
@@ -88,7 +113,7 @@ extension DispatcherCore {
         }
         let template = PlanTemplate(
             definition, route: routes.retain(definition.identity),
-            policy: policies.retain(PolicyKey(definition.retry)), settings)
+            policy: policies.retain(PolicyKey(definition.retry, definition.coalesce)), settings)
         let index = templates.insert(template)
         templateIndexes[definition.identity] = index
         return index
@@ -106,32 +131,60 @@ extension DispatcherCore {
         let hint = Int(step.queueHint)
         if hint >= 0, queues[hint].isInUse, queues[hint].key == step.key { return hint }
         if let index = queueIndexes[step.key] { return index }
-        let namespace = namespaceIndex(step.namespace)
+        let namespace = namespaceIndex(
+            NamespaceKey(
+                name: step.namespace, cluster: step.isOnCluster ? clusterIndex(step.cluster) : IndexList.none))
         namespaces[namespace].queueCount += 1
         // A queue of one route names that route by its index, which must not be given to another meanwhile.
         if case .ofRoute(let route, _) = step.key { routes.retain(Int(route)) }
-        let index = queues.insert(
-            Queue(
-                key: step.key, action: step.action, namespace: Int32(namespace),
-                breakers: BreakerPair(server: breakerIndex(step.server), resource: breakerIndex(step.resource)),
-                runningMax: step.runningMax))
+        var queue = Queue(
+            key: step.key, action: step.action, namespace: Int32(namespace), target: targetIndex(step),
+            cluster: step.cluster, isOrdered: step.isOrdered,
+            breakers: BreakerPair(server: breakerIndex(step.server), resource: breakerIndex(step.resource)),
+            runningMax: step.runningMax)
+        queue.isPaused = isTargetPaused(queue)
+        let index = queues.insert(queue)
         queueIndexes[step.key] = index
         return index
     }
 
-    private mutating func namespaceIndex(_ name: String) -> Int {
-        if let index = namespaceIndexes[name] { return index }
-        let weight = max(1, settings.namespaceWeights[name] ?? 1)
-        let index = namespaces.insert(Namespace(name: name, weight: weight, credit: weight))
-        namespaceIndexes[name] = index
+    private mutating func namespaceIndex(_ key: NamespaceKey) -> Int {
+        if let index = namespaceIndexes[key] { return index }
+        let bare = key.name.split(separator: "/", maxSplits: 1).last.map(String.init) ?? ""
+        let weight = max(1, settings.namespaceWeights[key.name] ?? settings.namespaceWeights[bare] ?? 1)
+        let index = namespaces.insert(Namespace(key: key, weight: weight, credit: weight, lastStart: forgottenStart))
+        namespaceIndexes[key] = index
         return index
+    }
+
+    /// Clusters are few and stay.
+    private mutating func clusterIndex(_ name: String) -> Int32 {
+        if let index = clusterIndexes[name] { return Int32(index) }
+        clusters.append(Cluster())
+        clusterIndexes[name] = clusters.count - 1
+        return Int32(clusters.count - 1)
+    }
+
+    /// What the lanes of one target share.
+    private mutating func targetIndex(_ step: PlanStep) -> Int32 {
+        guard step.isOrdered,
+            case .object(let cluster, let group, let kind, let namespace, let name, _) = step.key
+        else { return IndexList.none }
+        let key = QueueKey.object(
+            cluster: cluster, group: group, kind: kind, namespace: namespace, name: name, lane: 0)
+        let index = targetIndexes[key] ?? targets.insert(Target(key: key))
+        targetIndexes[key] = index
+        targets[index].users += 1
+        return Int32(index)
     }
 
     /// Gives back a trigger's slot; it must be in no list and have no waiting entry.
     mutating func free(_ slot: Int) {
         let trigger = triggers[slot]
         releaseNames(of: trigger)
-        if !ownActions.isEmpty { ownActions[slot] = nil }
+        if !ownActions.isEmpty { setOwnAction(nil, of: slot) }
+        if !windowEnds.isEmpty { windowEnds[slot] = nil }
+        if !redelivered.isEmpty { redelivered[slot] = nil }
         triggers[slot].generation = 0
         let queue = Int(trigger.queue)
         triggers[slot].queue = IndexList.none
@@ -167,120 +220,21 @@ extension DispatcherCore {
         queues.remove(index)
         releaseBreaker(queue.breakers.server)
         releaseBreaker(queue.breakers.resource)
+        if queue.target != IndexList.none {
+            let target = Int(queue.target)
+            targets[target].users -= 1
+            if targets[target].users == 0 {
+                targetIndexes[targets[target].key] = nil
+                targets.remove(target)
+            }
+        }
         let namespace = Int(queue.namespace)
         namespaces[namespace].queueCount -= 1
         if namespaces[namespace].queueCount == 0 {
             // Not in the round: a namespace there has a ready queue.
-            namespaceIndexes[namespaces[namespace].name] = nil
+            namespaceIndexes[namespaces[namespace].key] = nil
+            forgottenStart = max(forgottenStart, namespaces[namespace].lastStart)
             namespaces.remove(namespace)
         }
-    }
-
-    // MARK: - Waiting and starting
-
-    /// A trigger may start as soon as its queue lets it.
-    mutating func enqueue(_ slot: Int) {
-        let queue = Int(triggers[slot].queue)
-        triggers[slot].state = .queued
-        queues[queue].waiting.append(slot, &triggers.links)
-        listIfStartable(queue)
-    }
-
-    mutating func delay(_ slot: Int) {
-        triggers[slot].state = .delayed
-        timers.insert(
-            .trigger(TriggerID(slot: Int32(slot), generation: triggers[slot].generation)), at: triggers[slot].notBefore)
-    }
-
-    mutating func becomeDue(_ id: TriggerID) {
-        let slot = Int(id.slot)
-        guard triggers[slot].generation == id.generation, triggers[slot].state == .delayed else { return }
-        if triggers[slot].notBefore > now { delay(slot) } else { enqueue(slot) }
-    }
-
-    /// Puts a queue that may start something into the ready list of its namespace.
-    mutating func listIfStartable(_ index: Int) {
-        guard !queues[index].isListed, !queues[index].waiting.isEmpty, queues[index].running < queues[index].runningMax
-        else { return }
-        queues[index].isListed = true
-        let namespace = Int(queues[index].namespace)
-        namespaces[namespace].ready.append(index, &queues.links)
-        joinRound(namespace)
-    }
-
-    private mutating func joinRound(_ index: Int) {
-        guard !namespaces[index].isInRound, !namespaces[index].ready.isEmpty,
-            namespaces[index].running < settings.runningPerNamespaceMax
-        else { return }
-        namespaces[index].isInRound = true
-        namespaces[index].credit = namespaces[index].weight
-        round.append(index, &namespaces.links)
-    }
-
-    /// Weighted round over the namespaces: each starts as many as its weight, then the next has its turn.
-    mutating func startReady() {
-        guard !isDraining else { return }
-        while running < settings.runningMax, round.first != IndexList.none {
-            let namespace = Int(round.first)
-            guard let queue = namespaces[namespace].ready.popFirst(queues.links) else {
-                preconditionFailure("a namespace in the round has a ready queue")
-            }
-            queues[queue].isListed = false
-            if startNext(of: queue) { namespaces[namespace].credit -= 1 }
-            listIfStartable(queue)
-            let isFull = namespaces[namespace].running >= settings.runningPerNamespaceMax
-            if namespaces[namespace].ready.isEmpty || isFull {
-                _ = round.popFirst(namespaces.links)
-                namespaces[namespace].isInRound = false
-            } else if namespaces[namespace].credit <= 0 {
-                _ = round.popFirst(namespaces.links)
-                namespaces[namespace].credit = namespaces[namespace].weight
-                round.append(namespace, &namespaces.links)
-            }
-        }
-    }
-
-    /// Starts the queue's first trigger, or parks the queue at a breaker. Returns whether an action started.
-    private mutating func startNext(of index: Int) -> Bool {
-        if let breaker = refusingBreaker(queues[index].breakers) {
-            park(index, at: breaker)
-            return false
-        }
-        guard let slot = queues[index].waiting.popFirst(triggers.links) else { return false }
-        if triggers[slot].notBefore > now {
-            // It inherited the backoff of one that failed while it waited in line.
-            delay(slot)
-            offerPassages(queues[index].breakers)
-            return false
-        }
-        if let key = triggers[slot].coalesceKey { queues[index].waitingByKey[key] = nil }
-        triggers[slot].state = .running
-        nextGeneration &+= 1
-        triggers[slot].generation = nextGeneration
-        triggers[slot].tries = min(triggers[slot].tries, .max - 1) + 1
-        beginProbes(slot, queues[index].breakers)
-        queues[index].running += 1
-        namespaces[Int(queues[index].namespace)].running += 1
-        running += 1
-        let trigger = triggers[slot]
-        commands.append(
-            .start(
-                StartedAction(
-                    id: TriggerID(slot: Int32(slot), generation: trigger.generation), sequence: trigger.sequence,
-                    planIndex: trigger.planIndex, attempt: Int(trigger.tries),
-                    action: ownActions[slot] ?? queues[index].action,
-                    route: routes[Int(trigger.route)], receivedNanoseconds: trigger.receivedNanoseconds,
-                    location: trigger.location)))
-        return true
-    }
-
-    /// The places that a finished attempt held are free again.
-    mutating func release(_ slot: Int) {
-        let queue = Int(triggers[slot].queue)
-        running -= 1
-        queues[queue].running -= 1
-        let namespace = Int(queues[queue].namespace)
-        namespaces[namespace].running -= 1
-        joinRound(namespace)
     }
 }

@@ -23,9 +23,12 @@ extension DispatcherCore {
         release(slot)
         report(result, of: slot)
         let failure: ActionFailure
+        queues[queue].lastFailure = nil
         switch result {
         case .done:
-            end(slot, .done, detail: UInt64(trigger.tries))
+            end(
+                slot, .done, detail: UInt64(trigger.tries),
+                reason: trigger.merged > 0 ? "\(trigger.merged) merged into it" : "")
             return listIfExists(queue, trigger)
         case .ignored(let reason):
             end(slot, .ignored, reason: reason)
@@ -33,9 +36,11 @@ extension DispatcherCore {
         case .failed(let value): failure = value
         }
 
+        queues[queue].lastFailure = LastFailure(failure.reason, at: now)
         triggers[slot].failures = min(trigger.failures, .max - 1) + 1
         if failure.verdict != .healable { triggers[slot].attempts = min(trigger.attempts, .max - 1) + 1 }
         if failure.verdict == .objectMissing { triggers[slot].objectMissing += 1 }
+        if failure.mayHaveActed { triggers[slot].mayHaveActed = true }
         if isSpent(slot, failure) {
             end(slot, .dead, detail: UInt64(triggers[slot].attempts), reason: failure.reason)
         } else {
@@ -48,7 +53,7 @@ extension DispatcherCore {
     private func isSpent(_ slot: Int, _ failure: ActionFailure) -> Bool {
         let trigger = triggers[slot]
         let policy = policies[Int(trigger.policy)]
-        if now >= saturated(trigger.receivedNanoseconds, plus: policy.maxAge) { return true }
+        if now >= saturated(owedSince(slot), plus: policy.maxAge) { return true }
         switch failure.verdict {
         case .final: return true
         case .healable: return false
@@ -82,7 +87,7 @@ extension DispatcherCore {
             wait = asked &+ min(wait, policy.backoff)
         }
         // One last attempt when the delivery reaches its age.
-        let limit = saturated(trigger.receivedNanoseconds, plus: policy.maxAge)
+        let limit = saturated(owedSince(slot), plus: policy.maxAge)
         let due = min(saturated(now, plus: wait), max(limit, now))
         if let key = trigger.coalesceKey, let waiting = queues[Int(trigger.queue)].waitingByKey[key] {
             giveWay(slot, to: Int(waiting), due: due)
@@ -90,11 +95,17 @@ extension DispatcherCore {
         }
         triggers[slot].notBefore = due
         if let key = trigger.coalesceKey { queues[Int(trigger.queue)].waitingByKey[key] = Int32(slot) }
-        delay(slot)
+        // In an ordered queue it keeps its place, and those behind it wait.
+        if queues[Int(trigger.queue)].isOrdered { enqueueFirst(slot) } else { delay(slot) }
     }
 
-    /// Of a failed trigger and one that waits for the same, the one of the newer delivery stays, in the waiting one's place.
-    private mutating func giveWay(_ failed: Int, to waiting: Int, due: UInt64) {
+    /// From when `maxAge` counts.
+    func owedSince(_ slot: Int) -> UInt64 {
+        redelivered[slot]?.requestedNanoseconds ?? triggers[slot].receivedNanoseconds
+    }
+
+    /// Of a failed (or held) trigger and one that waits for the same, the one of the newer delivery stays, in the waiting one's place.
+    mutating func giveWay(_ failed: Int, to waiting: Int, due: UInt64) {
         var place = triggers[waiting]
         place.notBefore = max(place.notBefore, due)
         place.failures = max(place.failures, triggers[failed].failures)
@@ -106,11 +117,13 @@ extension DispatcherCore {
             triggers[waiting].generation = place.generation
             triggers[waiting].state = place.state
             triggers[failed] = place
+            triggers[waiting].failures = place.failures
             if let own = ownActions[failed] {
                 ownActions[failed] = ownActions[waiting]
                 ownActions[waiting] = own
             }
         }
+        triggers[waiting].merged = sum(triggers[waiting].merged, triggers[failed].merged)
         settleMerged(triggers[failed], into: triggers[waiting].sequence)
         free(failed)
     }
@@ -135,6 +148,11 @@ extension DispatcherCore {
     /// The queue may be gone with its last trigger, and its slot may already serve another target.
     private mutating func listIfExists(_ queue: Int, _ trigger: Trigger) {
         if queues[queue].triggerCount > 0 { listIfStartable(queue) }
+    }
+
+    /// The merged of two, one of which is merged into the other.
+    func sum(_ one: UInt32, _ other: UInt32) -> UInt32 {
+        UInt32(clamping: UInt64(one) + UInt64(other) + 1)
     }
 
     private func saturated(_ value: UInt64, plus other: UInt64) -> UInt64 {

@@ -35,6 +35,14 @@ package struct StartedAction: Sendable {
     package var route: RouteIdentity
     package var receivedNanoseconds: UInt64
     package var location: DeliveryLocation
+    /// Deliveries that were merged into this one.
+    package var merged: UInt32 = 0
+    /// What is to be done where the route does not say it.
+    package var redelivered: Action?
+    /// Tells a redelivery from the first time; 0 for that.
+    package var salt: UInt64 = 0
+    /// An earlier attempt may have done it.
+    package var isRepeat = false
 }
 
 /// An outcome with what logs and metrics need.
@@ -44,6 +52,8 @@ package struct SettledOutcome: Sendable {
     package var action: PlannedAction?
     package var route: RouteIdentity
     package var receivedNanoseconds: UInt64
+    /// Deliveries that were merged into this one.
+    package var merged: UInt32 = 0
 }
 
 /// What the shell must do, in this order.
@@ -62,7 +72,7 @@ package struct DispatcherCore: Sendable {
     }
 
     enum TriggerState: UInt8, Sendable {
-        case queued, delayed, running
+        case queued, delayed, held, running
     }
 
     struct Trigger: Sendable {
@@ -76,6 +86,8 @@ package struct DispatcherCore: Sendable {
         var route: Int32
         var policy: Int32
         var generation: UInt32
+        /// Deliveries that were merged into this one.
+        var merged: UInt32 = 0
         var planIndex: UInt16
         /// Attempts that counted.
         var attempts: UInt16 = 0
@@ -88,6 +100,7 @@ package struct DispatcherCore: Sendable {
         var isProbeOfServer = false
         var isProbeOfResource = false
         var isFailureRecorded = false
+        var mayHaveActed = false
 
         /// The caller has retained `route` and `policy` for it.
         init(_ delivery: QueuedDelivery, planIndex: Int, queue: Int, route: Int, policy: Int) {
@@ -104,7 +117,8 @@ package struct DispatcherCore: Sendable {
 
     /// What shares a queue. The version of a target does not count: it is the same object.
     enum QueueKey: Hashable, Sendable {
-        case object(cluster: String, group: String, kind: String, namespace: String, name: String)
+        /// `lane`: of a build's ref, else 0.
+        case object(cluster: String, group: String, kind: String, namespace: String, name: String, lane: UInt32)
         case ofRoute(Int32, PlannedAction)
     }
 
@@ -119,6 +133,10 @@ package struct DispatcherCore: Sendable {
         /// The newest planned action for the target.
         var action: PlannedAction
         var namespace: Int32
+        /// What it shares with the target's other refs; `IndexList.none` where there are none.
+        var target: Int32
+        let cluster: String
+        let isOrdered: Bool
         var breakers: BreakerPair
         var runningMax: Int
         var running = 0
@@ -129,18 +147,61 @@ package struct DispatcherCore: Sendable {
         var isAmongIdle = false
         var waiting = IndexList()
         var waitingByKey: [CoalesceKey: Int32] = [:]
-        /// In the ready list of its namespace or parked at a breaker.
+        /// In the ready list of its namespace, parked at a breaker or waiting for a place at its target.
         var isListed = false
+        var isPaused = false
+        /// When an action was started here last, for the interval between two.
+        var startedAt: UInt64 = 0
+        /// Nothing starts here before.
+        var notBefore: UInt64 = 0
+        /// A timer for `notBefore` exists.
+        var isTimed = false
+        /// Of the last attempt; nil when that went well.
+        var lastFailure: LastFailure?
+    }
+
+    final class LastFailure: Sendable {
+        let reason: String
+        let at: UInt64
+
+        init(_ reason: String, at: UInt64) {
+            self.reason = OutcomeEntry.cut(reason)
+            self.at = at
+        }
+    }
+
+    /// The queues of one target.
+    struct Target: Sendable {
+        let key: QueueKey
+        var users = 0
+        var running = 0
+        /// Queues that wait for a place.
+        var waiting = IndexList()
+    }
+
+    struct Cluster: Sendable {
+        var running = 0
+        /// Namespaces that wait for a place.
+        var waiting = IndexList()
+    }
+
+    /// Whose turn it is in the round: the routes of a namespace, for each cluster that they act on.
+    struct NamespaceKey: Hashable, Sendable {
+        let name: String
+        /// `IndexList.none`: what acts on no cluster.
+        let cluster: Int32
     }
 
     struct Namespace: Sendable {
-        var name: String
+        let key: NamespaceKey
         var weight: Int
         var credit: Int
         var running = 0
         var queueCount = 0
         var ready = IndexList()
         var isInRound = false
+        /// When it had its last turn, counted in starts of the whole dispatcher.
+        var lastStart: UInt64
     }
 
     struct PolicyKey: Hashable, Sendable {
@@ -148,8 +209,11 @@ package struct DispatcherCore: Sendable {
         var backoff: UInt64
         var maxBackoff: UInt64
         var maxAge: UInt64
+        /// Between two starts at a target.
+        var minInterval: UInt64
 
-        init(_ policy: RetryPolicy) {
+        init(_ policy: RetryPolicy, _ coalesce: Coalesce? = nil) {
+            minInterval = coalesce?.minIntervalNanoseconds ?? 0
             attempts = policy.attempts
             backoff = policy.backoffNanoseconds
             maxBackoff = policy.maxBackoffNanoseconds
@@ -167,12 +231,25 @@ package struct DispatcherCore: Sendable {
     var routes = Interned<RouteIdentity>()
     var policies = Interned<PolicyKey>()
     var queueIndexes: [QueueKey: Int] = [:]
-    var namespaceIndexes: [String: Int] = [:]
+    var namespaceIndexes: [NamespaceKey: Int] = [:]
+    var targets = Slab<Target>()
+    var targetIndexes: [QueueKey: Int] = [:]
+    var clusters: [Cluster] = []
+    var clusterIndexes: [String: Int] = [:]
     var breakerIndexes: [String: Int] = [:]
     var templates = Slab<PlanTemplate>()
     var templateIndexes: [RouteIdentity: Int] = [:]
     /// What triggers are to do whose queue-mates may have other things to do, by slot.
     var ownActions: [Int: PlannedAction] = [:]
+    /// By slot, for triggers that come from a redelivery.
+    var redelivered: [Int: Redelivered] = [:]
+    /// By slot: when a window that is prolonged ends at the latest.
+    var windowEnds: [Int: UInt64] = [:]
+    var paused: Set<PauseSubject> = []
+    /// What is held for a target, by what it would be merged by.
+    var heldByKey: [HeldKey: Int32] = [:]
+    var dead: [DeadTrigger] = []
+    var deadCount: UInt64 = 0
     var idleQueues = IdleQueues()
     var timers = TimerHeap()
     /// Namespaces with something ready and a free place.
@@ -181,6 +258,12 @@ package struct DispatcherCore: Sendable {
     var owed: [UInt64: Int] = [:]
     var now: UInt64 = 0
     var running = 0
+    /// Starts so far.
+    var startCount: UInt64 = 0
+    /// The latest turn of a namespace that was forgotten: a new one may be that.
+    var forgottenStart: UInt64 = 0
+    /// Bytes in `ownActions`.
+    var ownBytes = 0
     var nextGeneration: UInt32 = 0
     var settled: [SettledOutcome] = []
     var commands: [DispatcherCommand] = []
@@ -193,8 +276,9 @@ package struct DispatcherCore: Sendable {
 
     package init(settings: DispatcherSettings = DispatcherSettings(), seed: UInt64) {
         precondition(
-            settings.runningMax >= 1 && settings.runningPerNamespaceMax >= 1 && settings.runningPerHTTPTargetMax >= 1
-                && settings.breakerFailuresMax >= 1 && settings.objectMissingAttemptsMax >= 1,
+            settings.runningMax >= 1 && settings.runningPerNamespaceMax >= 1 && settings.runningPerTargetMax >= 1
+                && settings.runningPerClusterMax >= 1 && settings.breakerFailuresMax >= 1
+                && settings.objectMissingAttemptsMax >= 1,
             "a dispatcher's limits are at least 1")
         self.settings = settings
         random = SeededRandom(seed: seed)
@@ -204,8 +288,11 @@ package struct DispatcherCore: Sendable {
 
     /// Plans a delivery by the current definition of its route; nil: the route is gone.
     ///
-    /// `ref` is the event's ref; needed only when the route coalesces by ref. A sequence that is already owed is left out.
-    package mutating func plan(_ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, now: UInt64) {
+    /// `ref` is the event's ref; needed only when the route coalesces by ref or builds. A sequence that is already owed is left out.
+    /// `mayHaveActed`: the delivery was here before a restart, and its plan was lost.
+    package mutating func plan(
+        _ delivery: QueuedDelivery, definition: RouteDefinition?, ref: String?, mayHaveActed: Bool = false, now: UInt64
+    ) {
         advance(to: now)
         guard owed[delivery.sequence] == nil else { return }
         guard let definition else { return settleWhole(delivery, IgnoredReason.routeRemoved) }
@@ -215,21 +302,28 @@ package struct DispatcherCore: Sendable {
         commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: templates[template].encoded))
         owed[delivery.sequence] = plan.count
         for index in plan.indices {
-            let step = templates[template].steps[index]
+            var step = templates[template].steps[index]
+            if step.isOrdered, ref != nil {
+                step = PlanStep(
+                    step.action, route: templates[template].route, delivery.route, coalesce: definition.coalesce,
+                    settings, ref: ref)
+            }
             let queue = queueIndex(for: step)
             if step.queueHint != queue { templates[template].steps[index].queueHint = Int32(queue) }
             routes.retain(templates[template].route)
             policies.retain(templates[template].policy)
-            let trigger = Trigger(
+            var trigger = Trigger(
                 delivery, planIndex: index, queue: queue, route: templates[template].route,
                 policy: templates[template].policy)
+            trigger.mayHaveActed = mayHaveActed
             add(trigger, step, ref: ref)
         }
     }
 
     /// Plans a delivery whose triggers were found by looking at it. None: nothing is to be done after all.
     package mutating func plan(
-        _ delivery: QueuedDelivery, definition: RouteDefinition, actions: [Action], ref: String?, now: UInt64
+        _ delivery: QueuedDelivery, definition: RouteDefinition, actions: [Action], ref: String?,
+        mayHaveActed: Bool = false, now: UInt64
     ) {
         advance(to: now)
         guard owed[delivery.sequence] == nil else { return }
@@ -242,10 +336,11 @@ package struct DispatcherCore: Sendable {
         owed[delivery.sequence] = plan.count
         for (index, action) in plan.enumerated() {
             let route = routes.retain(delivery.route)
-            let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings)
-            let trigger = Trigger(
+            let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings, ref: ref)
+            var trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
-                policy: policies.retain(PolicyKey(definition.retry)))
+                policy: policies.retain(PolicyKey(definition.retry, definition.coalesce)))
+            trigger.mayHaveActed = mayHaveActed
             add(trigger, step, ref: ref)
         }
     }
@@ -268,7 +363,7 @@ package struct DispatcherCore: Sendable {
         let delivery = recovered.delivery
         guard let plan = recovered.plan else {
             if !recovered.outcomes.contains(where: { $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery }) {
-                self.plan(delivery, definition: definition, ref: ref, now: now)
+                self.plan(delivery, definition: definition, ref: ref, mayHaveActed: true, now: now)
             }
             return
         }
@@ -305,10 +400,12 @@ package struct DispatcherCore: Sendable {
                 continue
             }
             let route = routes.retain(delivery.route)
-            let step = PlanStep(action, route: route, delivery.route, coalesce: definition?.coalesce, settings)
+            let step = PlanStep(
+                action, route: route, delivery.route, coalesce: definition?.coalesce, settings, ref: ref)
             var trigger = Trigger(
                 delivery, planIndex: index, queue: queueIndex(for: step), route: route,
-                policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy())))
+                policy: policies.retain(PolicyKey(definition?.retry ?? RetryPolicy(), definition?.coalesce)))
+            trigger.mayHaveActed = true
             trigger.attempts = UInt16(clamping: attempts[UInt16(clamping: index)] ?? 0)
             add(trigger, step, ref: ref)
         }
@@ -321,6 +418,8 @@ package struct DispatcherCore: Sendable {
             switch subject {
             case .trigger(let id): becomeDue(id)
             case .breaker(let index, let generation): reopenPassage(index, generation)
+            case .queue(let index): reopenQueue(index)
+            case .delivery: assertionFailure("deliveries are the planning's")
             }
         }
     }
@@ -343,6 +442,9 @@ package struct DispatcherCore: Sendable {
     /// Triggers that are owed and do not run.
     package var waitingCount: Int { triggers.count - running }
     package var owedDeliveryCount: Int { owed.count }
+    /// What is owed, in deliveries: those whose actions are large count for as many as would fill the same memory.
+    package var load: Int { owed.count + ownBytes / Self.ownBytesOfOne }
+    private static let ownBytesOfOne = 1_024
     /// When the oldest owed delivery was received. Looks at every trigger.
     package var oldestReceivedNanoseconds: UInt64? {
         triggers.slots.lazy.filter { $0.queue != IndexList.none }.map(\.receivedNanoseconds).min()
@@ -363,10 +465,13 @@ package struct DispatcherCore: Sendable {
     }
 
     mutating func settle(
-        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64
+        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64,
+        merged: UInt32 = 0
     ) {
         settled.append(
-            SettledOutcome(entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds))
+            SettledOutcome(
+                entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds, merged: merged))
+        if entry.code == .dead { noteDead(entry, action, route, received: receivedNanoseconds) }
         guard entry.code.isFinal, let left = owed[entry.sequence] else { return }
         owed[entry.sequence] = left > 1 ? left - 1 : nil
     }

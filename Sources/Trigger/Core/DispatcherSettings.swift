@@ -6,9 +6,12 @@ public struct DispatcherSettings: Sendable {
     public var runningMax = 64
     /// Actions at once for the routes of one namespace.
     public var runningPerNamespaceMax = 16
-    /// Requests at once to one URL of one route; `reconcile` and `exec` are always one at a time for a target.
-    public var runningPerHTTPTargetMax = 8
-    /// Starts in one round for a namespace, written `cluster/namespace`; 1 where none is given.
+    /// Actions at once on the objects of one cluster.
+    public var runningPerClusterMax = 48
+    /// Requests at once to one URL of one route, builds at once of one BuildConfig or S2iBuilder (those of one ref follow each other).
+    /// All other actions are always one at a time for a target.
+    public var runningPerTargetMax = 8
+    /// Starts in one round for a namespace, written `cluster/namespace`, or `namespace` for any cluster; 1 where none is given.
     public var namespaceWeights: [String: Int] = [:]
     /// How often an object that does not exist is tried.
     public var objectMissingAttemptsMax = 3

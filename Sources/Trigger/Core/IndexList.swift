@@ -17,6 +17,14 @@ struct IndexList: Sendable {
         count += 1
     }
 
+    /// Puts one before all others.
+    mutating func prepend(_ index: Int, _ links: inout [Int32]) {
+        links[index] = first
+        if first == Self.none { last = Int32(index) }
+        first = Int32(index)
+        count += 1
+    }
+
     mutating func popFirst(_ links: [Int32]) -> Int? {
         guard first != Self.none else { return nil }
         let index = Int(first)

@@ -9,6 +9,12 @@ struct PlanStep: Sendable {
     let key: DispatcherCore.QueueKey
     /// `cluster/namespace` of the route.
     let namespace: String
+    /// Of the target; for what acts on no object, of the route.
+    let cluster: String
+    /// Counts for the cluster's limit.
+    let isOnCluster: Bool
+    /// A later trigger waits until an earlier one has its final outcome.
+    let isOrdered: Bool
     /// The breakers' keys; nil where no server can be away.
     let server: String?
     let resource: String?
@@ -22,9 +28,12 @@ struct PlanStep: Sendable {
 
     init(
         _ action: PlannedAction, route: Int, _ identity: RouteIdentity, coalesce: Coalesce?,
-        _ settings: DispatcherSettings
+        _ settings: DispatcherSettings, ref: String? = nil
     ) {
         self.action = action
+        isOrdered = action.isBuild
+        cluster = action.target?.cluster ?? identity.cluster
+        isOnCluster = action.target != nil
         namespace = "\(identity.cluster)/\(identity.namespace)"
         if case .dockerHubCallback = action {
             self.coalesce = Coalesce(by: .none)
@@ -39,7 +48,9 @@ struct PlanStep: Sendable {
             let group = FluxKinds.group(of: target)
             key = .object(
                 cluster: target.cluster, group: group, kind: target.kind, namespace: target.namespace,
-                name: target.name)
+                name: target.name,
+                // One lane for all where deliveries of any ref are merged.
+                lane: isOrdered && self.coalesce.by != .target ? Self.lane(ref) : 0)
             server = "kubernetes/\(target.cluster)"
             resource = "kubernetes/\(target.cluster)/\(group)/\(target.kind)/\(target.namespace)"
             runningMax = 1
@@ -47,14 +58,14 @@ struct PlanStep: Sendable {
             key = .ofRoute(Int32(route), action)
             server = origin
             resource = nil
-            runningMax = settings.runningPerHTTPTargetMax
+            runningMax = settings.runningPerTargetMax
         case .dockerHubCallback(let target, let request):
             // In the queue of the object, so that it follows the refresh; several at once where there is none.
             key =
                 target.map {
                     .object(
                         cluster: $0.cluster, group: FluxKinds.group(of: $0), kind: $0.kind, namespace: $0.namespace,
-                        name: $0.name)
+                        name: $0.name, lane: 0)
                 } ?? .ofRoute(Int32(route), action)
             server = target == nil ? PlannedAction.origin(of: request.url) : nil
             resource = nil
@@ -65,6 +76,11 @@ struct PlanStep: Sendable {
             resource = nil
             if case .log = action { runningMax = settings.runningPerNamespaceMax } else { runningMax = 1 }
         }
+    }
+
+    /// Refs that share a number by chance wait for each other needlessly, and no more.
+    private static func lane(_ ref: String?) -> UInt32 {
+        ref.map { UInt32(truncatingIfNeeded: $0.hashValue) | 1 } ?? 0
     }
 }
 

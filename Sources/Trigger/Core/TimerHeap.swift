@@ -5,6 +5,8 @@ struct TimerHeap: Sendable {
     enum Subject: Sendable, Equatable {
         case trigger(TriggerID)
         case breaker(index: Int, generation: UInt32)
+        case queue(index: Int)
+        case delivery(UInt64)
     }
 
     private var entries: [(at: UInt64, subject: Subject)] = []

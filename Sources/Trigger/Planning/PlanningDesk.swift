@@ -28,7 +28,8 @@ struct PlanningDesk: Sendable {
     private var namespaces: [String: [Waiting]] = [:]
     private var heads: [String: Int] = [:]
     private var turn: [String] = []
-    private var delayed: [Waiting] = []
+    private var delayed: [UInt64: Waiting] = [:]
+    private var timers = TimerHeap()
     private var running: [UInt64: Waiting] = [:]
     /// By cluster, where there are any.
     private var runningOf: [String: (count: Int, bytes: Int)] = [:]
@@ -47,7 +48,24 @@ struct PlanningDesk: Sendable {
     var count: Int { waitingCount + delayed.count + running.count }
     var runningCount: Int { running.count }
     /// When `next` must be asked again if nothing else happens.
-    var wakeAt: UInt64? { delayed.map(\.notBefore).min() }
+    var wakeAt: UInt64? { timers.earliest }
+    /// When the oldest delivery without a plan was received. Looks at all.
+    var oldestReceivedNanoseconds: UInt64? {
+        var oldest: UInt64?
+        func take(_ waiting: Waiting) { oldest = min(oldest ?? .max, waiting.delivery.receivedNanoseconds) }
+        for (key, list) in namespaces { list[(heads[key] ?? 0)...].forEach(take) }
+        delayed.values.forEach(take)
+        running.values.forEach(take)
+        return oldest
+    }
+
+    /// Whether a delivery is here. Looks at all.
+    func holds(_ sequence: UInt64) -> Bool {
+        running[sequence] != nil || delayed[sequence] != nil
+            || namespaces.contains { key, list in
+                list[(heads[key] ?? 0)...].contains { $0.delivery.sequence == sequence }
+            }
+    }
 
     mutating func add(_ delivery: QueuedDelivery, retry: RetryPolicy) {
         enqueue(Waiting(delivery: delivery, retry: retry))
@@ -66,13 +84,11 @@ struct PlanningDesk: Sendable {
 
     /// The next delivery to be planned, or nil when none is due or enough are under way.
     mutating func next(now: UInt64) -> QueuedDelivery? {
-        if !delayed.isEmpty {
-            let due = delayed.filter { $0.notBefore <= now }
-            if !due.isEmpty {
-                delayed.removeAll { $0.notBefore <= now }
-                for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
-            }
+        var due: [Waiting] = []
+        while case .delivery(let sequence)? = timers.popDue(now) {
+            if let waiting = delayed.removeValue(forKey: sequence) { due.append(waiting) }
         }
+        for waiting in due.sorted(by: { $0.delivery.sequence < $1.delivery.sequence }) { enqueue(waiting) }
         guard let position = nextTurn(), let list = namespaces[turn[position]], let head = heads[turn[position]] else {
             return nil
         }
@@ -152,7 +168,8 @@ struct PlanningDesk: Sendable {
                 waiting.retry.maxBackoffNanoseconds)
             let wait = max(ceiling == 0 ? 0 : random.next() % (ceiling + 1), failure.retryAfterNanoseconds ?? 0)
             waiting.notBefore = now &+ wait
-            delayed.append(waiting)
+            delayed[sequence] = waiting
+            timers.insert(.delivery(sequence), at: waiting.notBefore)
             return .waits(isFirst: waiting.tries == 1)
         }
     }

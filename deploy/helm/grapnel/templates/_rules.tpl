@@ -59,6 +59,10 @@
 - apiGroups: [build.openshift.io]
   resources: [buildconfigs/instantiate]
   verbs: [create]
+# Whether a Build was made already, when an answer was lost or the server was killed.
+- apiGroups: [build.openshift.io]
+  resources: [builds]
+  verbs: [list]
 # The caller of instantiate must be allowed the strategy. Custom builds are privileged: add builds/custom where they are wanted.
 - apiGroups: [build.openshift.io]
   resources: [builds/docker, builds/optimizeddocker, builds/source, builds/jenkinspipeline]

@@ -1,0 +1,14 @@
+// What the dispatcher is told of the settings.
+
+internal import Trigger
+
+extension DispatcherSettings {
+    init(_ settings: ServerSettings) {
+        self.init()
+        runningMax = settings.actionsMax
+        runningPerClusterMax = settings.actionsPerClusterMax
+        runningPerNamespaceMax = settings.actionsPerNamespaceMax
+        runningPerTargetMax = settings.actionsPerTargetMax
+        namespaceWeights = settings.systems.namespaceWeights
+    }
+}

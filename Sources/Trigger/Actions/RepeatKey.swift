@@ -1,0 +1,58 @@
+// RepeatKey: by what an object that an action creates is known again, when nobody knows whether an earlier attempt created it: the process
+// was killed between action and outcome, or the answer was lost.
+//
+// 64 bits of FNV-1a over the journal's name, the delivery's sequence there (of an adopted delivery: its first journal and sequence) and
+// the entry of the plan as it is stored; 13 characters that may stand in names and labels. It proves nothing and need not: it stands
+// among one object's builds in one namespace.
+
+import Delivery
+
+/// Names one entry of one delivery's plan, the same after every restart.
+public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
+    /// On Builds and S2iRuns.
+    public static let label = "grapnel.dev/delivery"
+
+    /// 13 characters: digits and `a` to `v`.
+    public let description: String
+
+    /// `salt` tells a wish to do it again from the first time; 0 for that.
+    init(_ origin: DeliveryOrigin, _ entry: EncodedPlanEntry, salt: UInt64 = 0) {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        for value in [origin.journal, origin.sequence, salt] {
+            for shift in stride(from: 0, to: 64, by: 8) { add(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+        }
+        add(entry.actionKind)
+        for byte in entry.target { add(byte) }
+        let digits = Array("0123456789abcdefghijklmnopqrstuv".utf8)
+        description = String(decoding: (0..<13).map { digits[Int(hash >> (60 - 5 * UInt64($0)) & 31)] }, as: UTF8.self)
+    }
+
+    /// `object` with the label; as it is when it is no JSON object.
+    func labelling(_ object: [UInt8], name: String? = nil) -> [UInt8] {
+        guard var members = JSONValue(object)?.members else { return object }
+        Self.change("metadata", of: &members) { metadata in
+            if let name {
+                metadata = metadata.filter { $0.name != "name" } + [.init(name: "name", value: .string(name))]
+            }
+            Self.change("labels", of: &metadata) { labels in
+                labels = labels.filter { $0.name != Self.label }
+                labels.append(.init(name: Self.label, value: .string(description)))
+            }
+        }
+        return JSONValue.object(members).serialized
+    }
+
+    private static func change(
+        _ name: String, of members: inout [JSONValue.Member], _ body: (inout [JSONValue.Member]) -> Void
+    ) {
+        let index = members.firstIndex { $0.name == name }
+        var inner = index.flatMap { members[$0].value.members } ?? []
+        body(&inner)
+        if let index {
+            members[index].value = .object(inner)
+        } else {
+            members.append(.init(name: name, value: .object(inner)))
+        }
+    }
+}
