@@ -43,6 +43,9 @@ final class Pipeline: Sendable {
     private let budget: MemoryBudget
     private let dispatcher: Dispatcher
     private let handoff: Handoff
+    /// What is in the journal, and carrying it out again: for the admin API.
+    let history: JournalHistory
+    let redelivery: Redelivery
     private let actions: ActionSet
     /// Owed by the last run and not handed over yet.
     private let owed: Mutex<[RecoveredDelivery]>
@@ -129,6 +132,11 @@ final class Pipeline: Sendable {
             lanes.append(lane)
         }
         loops = controls
+        history = writer.history
+        redelivery = Redelivery(history: writer.history, mailbox: mailbox) { [loops] in
+            for loop in loops { loop.wake() }
+            thread.wake()
+        }
         reported = Mutex([])
         refusals = RefusalReporter(controls.map(\.refusals), logger)
         self.lanes = lanes

@@ -16,6 +16,7 @@ struct LogFile {
 struct LogScanner {
     private let disk: any Disk
     private let checksum: Checksummer
+    private let formats: FormatVersions
     /// By number, oldest first.
     private(set) var files: [LogFile] = []
     /// Segments that were carried forward as a whole, by number.
@@ -23,9 +24,10 @@ struct LogScanner {
     /// What preparations that were cut off left behind.
     private(set) var leftovers: [String] = []
 
-    init(disk: any Disk, checksum: Checksummer) throws(JournalError) {
+    init(disk: any Disk, checksum: Checksummer, formats: FormatVersions = .current) throws(JournalError) {
         self.disk = disk
         self.checksum = checksum
+        self.formats = formats
         var entries: [DiskEntry]
         do throws(DiskError) {
             entries = try disk.list()
@@ -54,16 +56,19 @@ struct LogScanner {
     func checkVersions() throws(JournalError) {
         for file in files + kept {
             if case .unknownVersion(let version) = file.headerState {
-                throw .unknownVersion(segment: file.number, version: version)
+                throw .unknownVersion(segment: file.number, version: version, known: formats)
             }
         }
     }
+
+    /// What the data directory is in: the highest version of any segment; nil when there is none that can be read.
+    var formatVersion: UInt32? { (files + kept).compactMap(\.identity?.version).max() }
 
     private func readHeader(_ number: UInt64, _ entry: DiskEntry) -> LogFile {
         var file = LogFile(name: entry.name, number: number, byteCount: entry.byteCount, headerState: .unreadable)
         let count = min(Int(entry.byteCount), JournalFormat.segmentHeaderBytes)
         guard let bytes = read(file, count: count) else { return file }
-        let scan = recoverHeader(bytes.reader, checksum: checksum)
+        let scan = recoverHeader(bytes.reader, checksum: checksum, formats: formats)
         file.headerState = scan.headerState
         file.identity = scan.identity
         file.start = scan.start
@@ -83,10 +88,10 @@ struct LogScanner {
     /// Scans a file, without a judgement: of a kept segment its list decides. The bytes live during the call.
     func scan(_ file: LogFile, _ body: (SegmentScan, ByteReader) -> Void) {
         guard let bytes = read(file, count: Int(file.byteCount)) else {
-            body(recoverSegment(.empty, checksum: checksum), .empty)
+            body(recoverSegment(.empty, checksum: checksum, formats: formats), .empty)
             return
         }
-        body(recoverSegment(bytes.reader, checksum: checksum), bytes.reader)
+        body(recoverSegment(bytes.reader, checksum: checksum, formats: formats), bytes.reader)
     }
 
     private func judge(_ scan: SegmentScan, _ index: Int) -> SegmentVerdict {
