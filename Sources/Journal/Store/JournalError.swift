@@ -13,6 +13,8 @@ public enum JournalError: Error, Sendable, Equatable {
     case full
     /// A segment of a format that this binary does not know; nothing was changed.
     case unknownVersion(segment: UInt64, version: UInt32, known: FormatVersions)
+    /// The disk cannot read a segment; nothing was changed.
+    case unreadableSegment(UInt64, code: Int32)
     /// The data directory is in `found`, which is newer than the version to write.
     case formatInUse(found: UInt32, asked: UInt32)
     case failed(DiskError)
@@ -67,6 +69,10 @@ public enum JournalError: Error, Sendable, Equatable {
                 : "Run `grapnel journal upgrade` of a version that reads \(version) and \(version + 1) first, and of those between."
             return "\(directory): segment \(segment) has format version \(version), and this grapnel reads \(known.text). "
                 + "Nothing was changed. \(remedy)"
+        case .unreadableSegment(let segment, let code):
+            return "\(directory): segment \(segment) cannot be read: \(Self.text(code)). Nothing was changed. Check the disk and "
+                + "start again; if it stays so, copy the directory to a sound disk, or move the segment's file out of journal/ and "
+                + "lose what is in it."
         case .formatInUse(let found, let asked):
             return "\(directory) is in format version \(found) and cannot go back to \(asked). "
                 + "Export it (grapnel journal export) and import it into a new directory with --journal-format \(asked)."

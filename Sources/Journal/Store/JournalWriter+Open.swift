@@ -89,6 +89,10 @@ private struct Opening: ~Copyable {
             progress(state)
         }
         for file in scanner.kept { scanner.scan(file) { recovery.takeKept(file, $0, $1) } }
+        // Before anything is changed: the first record that was written now would void what could not be seen.
+        if let failure = scanner.readFailures.first {
+            throw .unreadableSegment(failure.segment, code: failure.error.code)
+        }
         do throws(DiskError) {
             if let last { try settle(last) }
             for name in scanner.leftovers { try disk.remove(name) }

@@ -17,6 +17,9 @@ struct LogScanner {
     private let disk: any Disk
     private let checksum: Checksummer
     private let formats: FormatVersions
+    // One memory for all segments: fresh pages for each would cost more than reading them.
+    private let buffer = SegmentBuffer()
+    private let failures = ReadFailures()
     /// By number, oldest first.
     private(set) var files: [LogFile] = []
     /// Segments that were carried forward as a whole, by number.
@@ -75,10 +78,22 @@ struct LogScanner {
         return file
     }
 
-    /// nil when the disk cannot read it: then it is as good as damaged.
+    /// What the disk could not read, by segment. Not damage: it may be there again at the next attempt.
+    var readFailures: [(segment: UInt64, error: DiskError)] { failures.all }
+
+    /// nil when the disk cannot read it, twice: then it looks as if it were damaged.
     private func read(_ file: LogFile, count: Int) -> SegmentBytes? {
-        try? SegmentBytes(disk: disk, name: file.name, byteCount: count)
+        for attempt in 1...Self.readAttempts {
+            do throws(DiskError) {
+                return try SegmentBytes(disk: disk, name: file.name, byteCount: count, in: buffer)
+            } catch {
+                if attempt == Self.readAttempts { failures.all.append((file.number, error)) }
+            }
+        }
+        return nil
     }
+
+    private static let readAttempts = 2
 
     /// Judges the segment at `index` of `files`. The bytes live during the call.
     func judge(_ index: Int, _ body: (SegmentVerdict, ByteReader) -> Void) {
@@ -112,35 +127,68 @@ struct LogScanner {
     }
 }
 
-/// The content of a segment file.
-@safe struct SegmentBytes: ~Copyable {
-    // Owned; `count` bytes were read.
-    private let base: UnsafeMutableRawPointer
-    private let count: Int
+/// Collected while files are only read.
+private final class ReadFailures {
+    var all: [(segment: UInt64, error: DiskError)] = []
+}
 
-    init(disk: any Disk, name: String, byteCount: Int) throws(DiskError) {
-        let file = try disk.open(name, writable: false)
-        defer { disk.close(file) }
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 16), alignment: 4096)
-        do throws(DiskError) {
-            count = unsafe try disk.read(
-                file, at: 0, into: UnsafeMutableRawBufferPointer(start: memory, count: byteCount))
-        } catch {
-            unsafe memory.deallocate()
-            throw error
-        }
-        unsafe base = memory
+/// Memory for one segment at a time. One thread at a time.
+@safe final class SegmentBuffer {
+    // `capacity` bytes, owned.
+    fileprivate private(set) var memory: UnsafeMutableRawPointer
+    private var capacity: Int
+    // Some `SegmentBytes` uses it.
+    fileprivate var isTaken = false
+
+    init() {
+        capacity = 8192
+        unsafe memory = .allocate(byteCount: capacity, alignment: 4096)
     }
 
-    deinit { unsafe base.deallocate() }
+    deinit { unsafe memory.deallocate() }
+
+    fileprivate func take(_ byteCount: Int) {
+        precondition(!isTaken, "one segment at a time")
+        isTaken = true
+        guard byteCount > capacity else { return }
+        unsafe memory.deallocate()
+        capacity = byteCount
+        unsafe memory = .allocate(byteCount: byteCount, alignment: 4096)
+    }
+}
+
+/// The content of a segment file.
+@safe struct SegmentBytes: ~Copyable {
+    // Taken for the life of this value; `count` bytes were read, no more than it has.
+    private let buffer: SegmentBuffer
+    private let count: Int
+
+    init(
+        disk: any Disk, name: String, byteCount: Int, in buffer: SegmentBuffer = SegmentBuffer()
+    ) throws(DiskError) {
+        let file = try disk.open(name, writable: false)
+        defer { disk.close(file) }
+        buffer.take(byteCount)
+        do throws(DiskError) {
+            count = unsafe try disk.read(
+                file, at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.memory, count: byteCount))
+        } catch {
+            buffer.isTaken = false
+            throw error
+        }
+        self.buffer = buffer
+    }
+
+    deinit { buffer.isTaken = false }
 
     /// Writes both copies of `start` to their places.
     func renewStart(_ start: SegmentStart, checksum: Checksummer) {
         precondition(count >= JournalFormat.segmentHeaderBytes)
         let page = JournalFormat.segmentHeaderBytes - JournalFormat.startOffset
         // In bounds: the page ends with the segment header.
-        unsafe start.encode(into: ByteWriter(base + JournalFormat.startOffset, count: page), checksum: checksum)
+        unsafe start.encode(
+            into: ByteWriter(buffer.memory + JournalFormat.startOffset, count: page), checksum: checksum)
     }
 
-    var reader: ByteReader { unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: count)) }
+    var reader: ByteReader { unsafe ByteReader(UnsafeRawBufferPointer(start: buffer.memory, count: count)) }
 }
