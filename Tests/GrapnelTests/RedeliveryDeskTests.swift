@@ -86,7 +86,9 @@ struct RedeliveryDeskTests {
         #expect(hinted.count == 43)
     }
 
-    @Test("what cannot be redelivered has an error of its own: unknown, no delivery, an empty plan, a failing disk, the end")
+    @Test(
+        "what cannot be redelivered has an error of its own: unknown, no delivery, an empty plan, a failing disk, the end"
+    )
     func errors() async throws {
         let disk = SimulatedDisk(seed: 2)
         let parts = try parts(disk)

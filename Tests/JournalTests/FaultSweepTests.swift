@@ -14,7 +14,9 @@ struct FaultSweepTests {
         var owed: [UInt64: [UInt8]] = [:]
         for step in 0..<60 {
             let delivery = TestDelivery(body: Array(repeating: UInt8(step), count: 3000 + step))
-            if case .appended(let sequence) = delivery.append(to: writer), case .durable = writer.commit(now: seconds(1000)) {
+            if case .appended(let sequence) = delivery.append(to: writer),
+                case .durable = writer.commit(now: seconds(1000))
+            {
                 if step % 7 == 0 {
                     owed[sequence] = delivery.body
                 } else {

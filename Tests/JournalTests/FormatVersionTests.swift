@@ -107,7 +107,9 @@ struct FormatVersionTests {
         #expect(rolledBack.formatVersion == 1)
     }
 
-    @Test("told to, the next binary writes its own version beside the old segments; then there is no way back, and it stays")
+    @Test(
+        "told to, the next binary writes its own version beside the old segments; then there is no way back, and it stays"
+    )
     func upgrade() throws {
         let disk = SimulatedDisk(seed: 5)
         var (writer, _) = try open(disk, Self.first)

@@ -67,7 +67,8 @@ struct HistoryTests {
                     writer.appendOutcomes(
                         [
                             OutcomeEntry(
-                                sequence: sequence, planIndex: UInt16(index), outcome: outcome, detail: 3, reason: "why")
+                                sequence: sequence, planIndex: UInt16(index), outcome: outcome, detail: 3, reason: "why"
+                            )
                         ], now: seconds(1002 + index))
                 }
             }
@@ -167,7 +168,8 @@ struct HistoryTests {
             var owed: Set<UInt64> = []
             var recycled: UInt64 = 0
             for step in 0..<400 {
-                let body = Array(repeating: UInt8(truncatingIfNeeded: step), count: Int.random(in: 0..<7000, using: &generator))
+                let body = Array(
+                    repeating: UInt8(truncatingIfNeeded: step), count: Int.random(in: 0..<7000, using: &generator))
                 let sequence = try store(TestDelivery(body: body), in: writer)
                 bodies[sequence] = body
                 owed.insert(sequence)
@@ -192,7 +194,8 @@ struct HistoryTests {
                 _ = writer.commit(now: seconds(1001))
                 let shown = try sequences(history, .backwards).0
                 #expect(shown == shown.sorted().reversed(), "seed \(seed) step \(step)")
-                #expect(Set(shown).isSuperset(of: owed), "seed \(seed) step \(step): \(owed.subtracting(shown)) missing")
+                #expect(
+                    Set(shown).isSuperset(of: owed), "seed \(seed) step \(step): \(owed.subtracting(shown)) missing")
                 #expect(try sequences(history, .forwards).0 == shown.reversed())
                 for sequence in [shown.first!, shown.last!, shown.randomElement(using: &generator)!] {
                     let record = try #require(try history.record(of: sequence))

@@ -132,7 +132,8 @@ enum JournalArchive {
             }
             guard version == UInt64(Self.version) else {
                 throw Trouble(
-                    text: "says archive version \(version), and this grapnel reads \(Self.version): import it with the version "
+                    text:
+                        "says archive version \(version), and this grapnel reads \(Self.version): import it with the version "
                         + "that wrote it")
             }
             return .begin(journal: value["journal"]?.text.flatMap { UInt64($0, radix: 16) })

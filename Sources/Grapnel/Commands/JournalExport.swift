@@ -39,14 +39,18 @@ extension JournalCommand {
             } catch {
                 file.discard()
                 switch error {
-                case .journal(let error): throw CommandFailure.environment(error.message(dataDirectory: directory.dataDir))
+                case .journal(let error):
+                    throw CommandFailure.environment(error.message(dataDirectory: directory.dataDir))
                 case .output(let text): throw CommandFailure.environment("\(file.name): \(text)")
                 case .command(let failure): throw failure
                 }
             }
-            Terminal.error("exported \(run.count) \(run.count == 1 ? "delivery" : "deliveries") of \(directory.dataDir)")
+            Terminal.error(
+                "exported \(run.count) \(run.count == 1 ? "delivery" : "deliveries") of \(directory.dataDir)")
             if isLive {
-                if run.gone > 0 { Terminal.error("\(run.gone) finished ones went while they were read: their space was used again") }
+                if run.gone > 0 {
+                    Terminal.error("\(run.gone) finished ones went while they were read: their space was used again")
+                }
                 return
             }
             guard survey.damage.isEmpty, run.gone == 0 else {
@@ -69,7 +73,8 @@ extension JournalCommand {
                     disk: RealDisk(dataDirectory: path), checksum: cc_crc32, onlyMarked: isLive)
             } catch {
                 if error == .missing {
-                    throw .environment("\(path) is no data directory: it has no journal/ in it. Give the one of --data-dir.")
+                    throw .environment(
+                        "\(path) is no data directory: it has no journal/ in it. Give the one of --data-dir.")
                 }
                 throw .environment(error.message(dataDirectory: path))
             }

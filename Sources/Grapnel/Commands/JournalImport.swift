@@ -55,7 +55,8 @@ extension JournalCommand {
                 throw CommandFailure.environment("it ended early: \(stopped) Then repeat the command.")
             }
             if let trouble = archive.trouble {
-                throw CommandFailure.input("\(reader.name) \(trouble). What stood before it is here; import it again from a whole copy.")
+                throw CommandFailure.input(
+                    "\(reader.name) \(trouble). What stood before it is here; import it again from a whole copy.")
             }
             if !result.lost.isEmpty { throw CommandFailure(.wrongInput, []) }
         }
@@ -154,7 +155,9 @@ struct ImportRun {
     /// nil: it is here, or cannot be told from others.
     private mutating func origin(of entry: JournalArchive.Entry, completing writer: JournalWriter?) -> RecordOrigin? {
         let record = entry.record
-        guard let origin = RecordOrigin(of: record) ?? archive.map({ RecordOrigin(journal: $0, sequence: record.sequence) })
+        guard
+            let origin = RecordOrigin(of: record)
+                ?? archive.map({ RecordOrigin(journal: $0, sequence: record.sequence) })
         else {
             result.lost.append("#\(record.sequence): the archive does not say which journal it comes from")
             return nil

@@ -32,7 +32,8 @@ extension JournalCommand {
                 throw CommandFailure.environment(error.message(dataDirectory: directory.dataDir))
             }
             guard let found = survey.formatVersion else {
-                throw CommandFailure.input("\(directory.dataDir) has no segment that can be read: there is nothing to upgrade.")
+                throw CommandFailure.input(
+                    "\(directory.dataDir) has no segment that can be read: there is nothing to upgrade.")
             }
             guard found != version else {
                 print("\(directory.dataDir) is in format version \(found): nothing to do")

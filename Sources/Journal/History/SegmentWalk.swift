@@ -73,7 +73,8 @@ struct SegmentWalk {
     private func header(at offset: Int) -> RecordHeader? {
         window.withByteReader {
             RecordHeader.decode(
-                $0, at: offset - windowOffset, incarnation: handle.incarnation, checksum: reader.checksum, isWhole: false)
+                $0, at: offset - windowOffset, incarnation: handle.incarnation, checksum: reader.checksum,
+                isWhole: false)
         }
     }
 

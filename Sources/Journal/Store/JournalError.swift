@@ -67,10 +67,12 @@ public enum JournalError: Error, Sendable, Equatable {
                 version > known.newest
                 ? "Start the version of grapnel that wrote it, or use another --data-dir."
                 : "Run `grapnel journal upgrade` of a version that reads \(version) and \(version + 1) first, and of those between."
-            return "\(directory): segment \(segment) has format version \(version), and this grapnel reads \(known.text). "
+            return
+                "\(directory): segment \(segment) has format version \(version), and this grapnel reads \(known.text). "
                 + "Nothing was changed. \(remedy)"
         case .unreadableSegment(let segment, let code):
-            return "\(directory): segment \(segment) cannot be read: \(Self.text(code)). Nothing was changed. Check the disk and "
+            return
+                "\(directory): segment \(segment) cannot be read: \(Self.text(code)). Nothing was changed. Check the disk and "
                 + "start again; if it stays so, copy the directory to a sound disk, or move the segment's file out of journal/ and "
                 + "lose what is in it."
         case .formatInUse(let found, let asked):

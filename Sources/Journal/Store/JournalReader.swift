@@ -40,7 +40,8 @@ public struct StoredRecord: Sendable {
             return header
         }
         guard let header else { return nil }
-        self.init(header: header, location: RecordLocation(segment: 0, offset: 0, length: header.totalLength), bytes: bytes)
+        self.init(
+            header: header, location: RecordLocation(segment: 0, offset: 0, length: header.totalLength), bytes: bytes)
     }
 
     /// The texts of a delivery; empty in other records.

@@ -160,7 +160,8 @@ private struct Opening: ~Copyable {
         if let taken {
             let file = try disk.open(SegmentFileName.segment(taken.number), writable: true)
             let identity = SegmentIdentity(
-                version: formatVersion, segmentBytes: taken.byteCount, incarnation: disk.newIncarnation(), number: taken.number,
+                version: formatVersion, segmentBytes: taken.byteCount, incarnation: disk.newIncarnation(),
+                number: taken.number,
                 createdUnixNanoseconds: now, dedupeKey: key)
             try preparation.renew(file, identity)
             try disk.syncDirectory()
@@ -197,7 +198,9 @@ private struct Opening: ~Copyable {
                 SegmentDirectory.Known(
                     number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
         }
-        for record in moved where owed.contains(record.sequence) { directory.move(record.sequence, to: record.location) }
+        for record in moved where owed.contains(record.sequence) {
+            directory.move(record.sequence, to: record.location)
+        }
         directory.durableThrough = recovery.lastSequence
         let isSynced = scanner.files.last { $0.start != nil }?.start?.durability ?? .sync == .sync
         let isReadable = !scanner.files.contains { $0.identity == nil }

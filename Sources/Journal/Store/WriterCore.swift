@@ -112,7 +112,8 @@ enum NextSegment {
     /// Without a current segment: `begin` must follow.
     init(
         options: JournalOptions, disk: any Disk, checksum: Checksummer, metrics: JournalMetrics,
-        directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, formatVersion: UInt32, nextSequence: UInt64,
+        directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, formatVersion: UInt32,
+        nextSequence: UInt64,
         lastSequence: UInt64, segments: [Segment], kept: [Segment], nextSegmentNumber: UInt64,
         dedupe: consuming DedupeIndex,
         owed: consuming OwedTable, namespaces: consuming NamespaceTable, movedCount: Int
