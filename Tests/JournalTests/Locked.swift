@@ -25,3 +25,25 @@ final class Locked<Value>: @unchecked Sendable {
         return body(&value)
     }
 }
+
+/// A plain thread that may be waited for.
+final class TestThread {
+    private final class Body {
+        let run: () -> Void
+        init(_ run: @escaping () -> Void) { self.run = run }
+    }
+
+    private var thread = pthread_t()
+
+    init(_ run: @escaping @Sendable () -> Void) {
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(Body(run)).toOpaque())
+        precondition(code == 0)
+    }
+
+    func join() { pthread_join(thread, nil) }
+}

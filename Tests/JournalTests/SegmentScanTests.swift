@@ -40,7 +40,7 @@ struct SegmentScanTests {
         let disk = SimulatedDisk(seed: 1)
         disk.place("0000000000000001.segment", bytes)
         let error = #expect(throws: JournalError.self) { try openJournal(disk) }
-        #expect(error == .unknownVersion(segment: 1, version: 2))
+        #expect(error == .unknownVersion(segment: 1, version: 2, known: .current))
         #expect(error?.message.contains("version 2") == true)
         // Nothing was touched.
         #expect(disk.content("0000000000000001.segment") == bytes)

@@ -43,6 +43,12 @@ final class SimulatedDisk: Disk {
         var capacity = Int.max
         /// After so many changing operations the disk is dead: all fail until `crash`.
         var dieAfter = Int.max
+        /// The changing operation, and the read, of this number fails, once and without an effect.
+        var failChangeAt = Int.max
+        var failReadAt = Int.max
+        /// How many reads from there on.
+        var failReadCount = 1
+        var failCode = EIO
     }
 
     /// What a file shows, and what of it would survive. By memcpy and memset, so that debug builds are fast enough.
@@ -305,6 +311,14 @@ final class SimulatedDisk: Disk {
     {
         let result = state.withLock { state -> Int? in
             if state.isDead { return nil }
+            if state.faults.failReadAt != Int.max {
+                state.faults.failReadAt -= 1
+                if state.faults.failReadAt < 0 {
+                    state.faults.failReadCount -= 1
+                    if state.faults.failReadCount == 0 { state.faults.failReadAt = Int.max }
+                    return nil
+                }
+            }
             if state.faults.failReads > 0 {
                 state.faults.failReads -= 1
                 return nil
@@ -388,6 +402,13 @@ final class SimulatedDisk: Disk {
                 if state.faults.dieAfter < 0 { state.isDead = true }
             }
             guard !state.isDead else { throw DiskError(code: EIO, operation: operation) }
+            if state.faults.failChangeAt != Int.max {
+                state.faults.failChangeAt -= 1
+                if state.faults.failChangeAt < 0 {
+                    state.faults.failChangeAt = Int.max
+                    throw DiskError(code: state.faults.failCode, operation: operation)
+                }
+            }
             return try body(&state)
         }
     }

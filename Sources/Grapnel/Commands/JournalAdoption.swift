@@ -33,10 +33,6 @@ struct JournalAdoption {
     let targetJournal: UInt64?
     var ledger: AdoptionLedger
 
-    /// Records of one group, and their bytes: a commit each.
-    private static let groupRecordsMax = 256
-    private static let groupBytesMax = 4 << 20
-
     /// A delivery that is to be adopted.
     struct Heir {
         var delivery: OwedDelivery
@@ -88,7 +84,7 @@ struct JournalAdoption {
     mutating func run(into writer: JournalWriter, progress: (Int) -> Void) -> Result {
         var result = Result(lost: source.damageLines)
         let here = Dictionary((target?.owed ?? []).map { ($0.sequence, $0) }, uniquingKeysWith: { first, _ in first })
-        var group: [Taken] = []
+        var group = AdoptionGroup()
         // A run that was cut off may not have come to its line in the ledger.
         var held: [RecordOrigin] = []
         for (index, delivery) in source.owed.enumerated() {
@@ -102,7 +98,7 @@ struct JournalAdoption {
             case .new(let heir):
                 switch writer.adopt(heir.record, from: heir.origin) {
                 case .appended(let sequence):
-                    group.append(Taken(heir: heir, sequence: sequence))
+                    group.add(heir.origin, under: sequence, Self.history(delivery))
                 case .duplicate: preconditionFailure("an adopted delivery is not deduplicated")
                 case .refused(.tooLarge):
                     result.lost.append(
@@ -111,9 +107,10 @@ struct JournalAdoption {
                     result.stopped = Self.text(reason, writer)
                 }
             }
-            let isFull = group.count >= Self.groupRecordsMax || writer.groupBytes >= Self.groupBytesMax
-            if result.stopped != nil || isFull || index == source.owed.count - 1 {
-                commit(&group, writer, &result)
+            if result.stopped != nil || group.isFull(writer) || index == source.owed.count - 1 {
+                let (adopted, stopped) = group.commit(writer, &ledger)
+                result.adopted += adopted
+                result.stopped = stopped ?? result.stopped
                 progress(index + 1)
             }
             if result.stopped != nil {
@@ -127,34 +124,11 @@ struct JournalAdoption {
         return result
     }
 
-    private struct Taken {
-        var heir: Heir
-        var sequence: UInt64
-    }
-
-    /// Two commits: a plan goes to the log only when its delivery is there. If the first fails, its sequences may be given
-    /// out again, and a plan that names one would be another delivery's.
-    private mutating func commit(_ group: inout [Taken], _ writer: JournalWriter, _ result: inout Result) {
-        defer { group = [] }
-        guard writer.groupRecordCount > 0 else { return }
-        if case .failed(let error) = writer.commit(now: cl_now_realtime()) {
-            result.stopped = error.message
-            return
-        }
-        result.adopted += group.count
-        for taken in group { append(taken.heir.delivery, under: taken.sequence, writer) }
-        if writer.groupRecordCount > 0, case .failed(let error) = writer.commit(now: cl_now_realtime()) {
-            result.stopped = error.message
-            return
-        }
-        if let trouble = ledger.add(group.map(\.heir.origin)) { result.stopped = result.stopped ?? trouble }
-    }
-
-    /// What was planned for a delivery, and how far that came.
-    private func append(_ delivery: OwedDelivery, under sequence: UInt64, _ writer: JournalWriter) {
+    private static func history(_ delivery: OwedDelivery) -> AdoptionGroup.History {
         let now = cl_now_realtime()
-        if let plan = delivery.plan { writer.appendPlan(sequence: sequence, entries: plan, now: now) }
-        writer.appendOutcomes(Self.outcomes(delivery.progress, sequence), now: now)
+        return AdoptionGroup.History(
+            plan: delivery.plan, plannedAtUnixNanoseconds: now,
+            outcomes: outcomes(delivery.progress, delivery.sequence).map { ($0, now) })
     }
 
     /// An earlier run may have been cut off between a delivery and its plan.
@@ -186,7 +160,7 @@ struct JournalAdoption {
         }
     }
 
-    private static func text(_ reason: RefusalReason, _ writer: JournalWriter) -> String {
+    static func text(_ reason: RefusalReason, _ writer: JournalWriter) -> String {
         switch reason {
         case .full: writer.roomProblem.message
         default: writer.refusalReason?.message ?? "the journal refuses: \(reason.rawValue)"

@@ -1,6 +1,6 @@
-// JournalCommand: `grapnel journal inspect|verify|replay`: what can be done with the journal of a stopped server, damaged or not.
+// JournalCommand: `grapnel journal inspect|verify|export|import|replay|upgrade`: what can be done with a journal, damaged or not.
 //
-// The first two read only and take no lock, so they also run beside a server; then the last records may still be on their way.
+// The first three read only and take no lock, so they also run beside a server; then the last records may still be on their way.
 
 import ArgumentParser
 import CCrypto
@@ -9,8 +9,8 @@ import Journal
 
 struct JournalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "journal", abstract: "Look into a stopped server's journal, or take over what it owes.",
-        subcommands: [Inspect.self, Verify.self, Replay.self])
+        commandName: "journal", abstract: "Look into a journal, copy it out and in, or take over what another owes.",
+        subcommands: [Inspect.self, Verify.self, Export.self, Import.self, Replay.self, Upgrade.self])
 
     static func receiverKind(_ code: UInt8) -> String { ReceiverKind(rawValue: code)?.name ?? "kind-\(code)" }
 
@@ -43,7 +43,7 @@ struct JournalCommand: ParsableCommand {
         @OptionGroup var directory: Directory
 
         /// The codes of `PlannedAction`.
-        private static let actionWords: [UInt8: String] = [
+        static let actionWords: [UInt8: String] = [
             1: "reconcile", 2: "http", 3: "exec", 4: "log", 5: "openshift-build", 6: "s2i-run", 7: "kpack-refresh",
             8: "docker-hub-callback", 9: "openshift-relay",
         ]

@@ -163,9 +163,7 @@ extension JournalCommand {
             var options = JournalOptions(directory: target.dataDir)
             options.maxAgeSeconds = 1 << 40
             if let journalMaxBytes {
-                do { options.maxBytes = UInt64(try Quantity.bytes(journalMaxBytes)) } catch {
-                    throw CommandFailure(.usage, "--journal-max-bytes: \(quoted(journalMaxBytes)) \(error)")
-                }
+                options.maxBytes = try JournalCommand.bytes(journalMaxBytes)
                 return options
             }
             let owed = source.owed.reduce(0) { $0 + UInt64($1.location.length) }

@@ -93,16 +93,30 @@ final class Handoff: Sendable {
             let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
             do {
                 guard let record = try reader.read(location, expecting: hint.sequence) else { continue }
-                if let delivery = QueuedDelivery(record, at: location) { batch.append(delivery) }
+                if let delivery = take(record, at: location) { batch.append(delivery) }
             } catch {
                 logger.error(
                     "a journal record cannot be read back; its actions run after a restart",
                     metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
             }
         }
-        guard !batch.isEmpty else { return false }
+        let wasEmpty = batch.isEmpty
         dispatcher.enqueue(gate.admit(batch))
-        return true
+        return !wasEmpty
+    }
+
+    /// nil: no delivery that this version knows, or a redelivery with a plan of its own, which is handed over at once.
+    private func take(_ record: StoredRecord, at location: RecordLocation) -> QueuedDelivery? {
+        guard let delivery = QueuedDelivery(record, at: location) else { return nil }
+        guard record.header.flags.contains(.planned) else { return delivery }
+        // Without it the delivery stays owed: to do what is configured would be something else.
+        guard let plan = hints.takePlan(of: record.sequence) else { return nil }
+        dispatcher.replay([
+            RecoveredDelivery(
+                delivery: delivery,
+                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: [])
+        ])
+        return nil
     }
 
     /// Reads on from the journal where hints were lost. The ring is empty now, and stays so until the mark is cleared.
@@ -116,7 +130,7 @@ final class Handoff: Sendable {
         var room = room
         do {
             try reader.follow(from: max(from, handedThrough + 1), through: through) { record in
-                if record.header.decision == .accepted, let delivery = QueuedDelivery(record, at: record.location) {
+                if record.header.decision == .accepted, let delivery = take(record, at: record.location) {
                     batch.append(delivery)
                 }
                 if batch.count >= room {

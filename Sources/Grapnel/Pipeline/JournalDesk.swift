@@ -17,26 +17,49 @@ internal import Trigger
 enum Housekeeping: Sendable {
     case plan(sequence: UInt64, entries: [PlanEntry])
     case outcomes([Journal.OutcomeEntry])
+    case redelivery(RedeliveryRequest)
 }
 
 /// Where the dispatcher leaves plans and outcomes. Off the way of a delivery, so a lock serves; its flag spares the owner the lock.
 final class HousekeepingMailbox: Sendable {
-    private let items = Mutex<[Housekeeping]>([])
+    private struct State {
+        var items: [Housekeeping] = []
+        var isClosed = false
+    }
+    private let state = Mutex(State())
     private let hasItems = Atomic<Bool>(false)
 
+    /// After `close`, nobody takes it: who waits for an answer has it at once.
     func post(_ item: Housekeeping) {
-        items.withLock { $0.append(item) }
-        hasItems.store(true, ordering: .releasing)
+        let isTaken = state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.items.append(item)
+            return true
+        }
+        if isTaken {
+            hasItems.store(true, ordering: .releasing)
+        } else if case .redelivery(let request) = item {
+            request.answer(.failure(.stopping))
+        }
+    }
+
+    /// The journal is closed.
+    func close() {
+        let left = state.withLock { state in
+            state.isClosed = true
+            defer { state.items = [] }
+            return state.items
+        }
+        for case .redelivery(let request) in left { request.answer(.failure(.stopping)) }
     }
 
     /// Everything posted so far, in order.
     func take() -> [Housekeeping] {
         guard hasItems.load(ordering: .acquiring) else { return [] }
         hasItems.store(false, ordering: .relaxed)
-        return items.withLock { list in
-            let taken = list
-            list = []
-            return taken
+        return state.withLock { state in
+            defer { state.items = [] }
+            return state.items
         }
     }
 
@@ -58,11 +81,19 @@ final class HintChannel: Sendable {
     /// Sequence of the first delivery that did not fit, 0 when none is missing. Set by the writer, cleared by the handoff.
     let overflowFrom = Atomic<UInt64>(0)
     let overflows = Atomic<UInt64>(0)
+    // What redeliveries that are on their way are to do instead of what is configured.
+    private let plans = Mutex<[UInt64: [PlanEntry]]>([:])
 
     init(capacity: Int, wake: @escaping @Sendable () -> Void) {
         ring = SPSCRing(capacity: capacity)
         bell = Doorbell(signal: wake)
     }
+
+    /// The writer's side, before the hint.
+    func keepPlan(_ plan: [PlanEntry], of sequence: UInt64) { plans.withLock { $0[sequence] = plan } }
+
+    /// The reader's side.
+    func takePlan(of sequence: UInt64) -> [PlanEntry]? { plans.withLock { $0.removeValue(forKey: sequence) } }
 
     /// The writer's side.
     func push(_ hint: DeliveryHint) {
@@ -92,6 +123,8 @@ final class JournalDesk: @unchecked Sendable {
     /// One line per change of state: nil when the journal accepts again.
     private let report: @Sendable (JournalError?) -> Void
     let durableSequence = Atomic<UInt64>(0)
+    /// In the group under way, with their sequences.
+    private var redeliveries: [(request: RedeliveryRequest, sequence: UInt64)] = []
 
     init(
         writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel,
@@ -147,8 +180,31 @@ final class JournalDesk: @unchecked Sendable {
             switch item {
             case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries, now: now)
             case .outcomes(let outcomes): writer.appendOutcomes(outcomes, now: now)
+            case .redelivery(let request): take(request, now)
             }
         }
+    }
+
+    private func take(_ request: RedeliveryRequest, _ now: UInt64) {
+        switch writer.redeliver(request.pinned, plan: request.plan, now: now) {
+        case .appended(let sequence): redeliveries.append((request, sequence))
+        case .duplicate: preconditionFailure("a redelivery is not deduplicated")
+        case .refused(let reason): request.answer(.failure(refusal(reason, request)))
+        }
+    }
+
+    /// The group is written: `isDurable`, or else only what is among `committed`.
+    private func answerRedeliveries(isDurable: Bool, _ committed: UnsafeBufferPointer<CommittedDelivery>) {
+        for (request, sequence) in redeliveries {
+            let isSafe = unsafe isDurable || committed.contains { $0.sequence == sequence }
+            guard isSafe else {
+                request.answer(.failure(refusal(.sealed, request)))
+                continue
+            }
+            if let plan = request.plan { hints.keepPlan(plan, of: sequence) }
+            request.answer(.success(sequence))
+        }
+        redeliveries.removeAll()
     }
 
     /// Writes and syncs the group. True when everything appended since the last commit is as durable as was asked for.
@@ -164,6 +220,7 @@ final class JournalDesk: @unchecked Sendable {
         }
         // A failed group may have made some deliveries durable before it failed: they are owed like any other.
         let committed = unsafe writer.committedDeliveries
+        if !redeliveries.isEmpty { unsafe answerRedeliveries(isDurable: isDurable, committed) }
         for index in 0..<committed.count {
             let delivery = unsafe committed[index]
             if !isDurable { durableSequence.store(delivery.sequence, ordering: .releasing) }
@@ -195,5 +252,6 @@ final class JournalDesk: @unchecked Sendable {
     func close(nowUnixNanoseconds: UInt64) {
         _ = commit(nowUnixNanoseconds: nowUnixNanoseconds)
         writer.close(now: nowUnixNanoseconds)
+        mailbox.close()
     }
 }

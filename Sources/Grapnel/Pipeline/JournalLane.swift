@@ -91,6 +91,9 @@ final class JournalThread: Sendable {
         NamedThread.start("journal") { self.run() }
     }
 
+    /// From any thread: it looks at its mail.
+    func wake() { _ = cl_eventfd_signal(wakeup) }
+
     func stop() {
         isStopping.store(true, ordering: .releasing)
         _ = cl_eventfd_signal(wakeup)

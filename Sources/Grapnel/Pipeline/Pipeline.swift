@@ -43,6 +43,9 @@ final class Pipeline: Sendable {
     private let budget: MemoryBudget
     private let dispatcher: Dispatcher
     private let handoff: Handoff
+    /// What is in the journal, and carrying it out again: for the admin API.
+    let history: JournalHistory
+    let redelivery: Redelivery
     private let actions: ActionSet
     /// What the last run owed, and what else waits for a cluster to be listed.
     private let gate: ListingGate
@@ -136,6 +139,11 @@ final class Pipeline: Sendable {
             lanes.append(lane)
         }
         loops = controls
+        history = writer.history
+        redelivery = Redelivery(history: writer.history, mailbox: mailbox) { [loops] in
+            for loop in loops { loop.wake() }
+            thread.wake()
+        }
         reported = Mutex([])
         refusals = RefusalReporter(controls.map(\.refusals), logger)
         self.lanes = lanes
@@ -173,8 +181,20 @@ final class Pipeline: Sendable {
                 durability: Durability(settings.durability),
                 recordBytesMax: settings.bodyBytesMax + settings.requestLimits.headBytesMax + 4096,
                 namespaceShare: Double(settings.journalNamespacePercent) / 100)
+            var nextLine = started + 1_000_000_000
             let (writer, report) = unsafe try JournalWriter.open(
-                options: options, checksum: { unsafe cc_crc32($0, $1, $2) }, now: cl_now_realtime())
+                options: options, checksum: { unsafe cc_crc32($0, $1, $2) }, now: cl_now_realtime()
+            ) { progress in
+                let now = cl_now_monotonic()
+                guard now >= nextLine else { return }
+                nextLine = now + 1_000_000_000
+                logger.info(
+                    "reading the journal",
+                    metadata: [
+                        "segments": "\(progress.segmentsDone) of \(progress.segmentCount)",
+                        "percent": "\(progress.bytesDone * 100 / max(progress.byteCount, 1))",
+                    ])
+            }
             logger.info(
                 "journal opened",
                 metadata: [
@@ -182,6 +202,11 @@ final class Pipeline: Sendable {
                     "owed": "\(report.owed.count)",
                     "torn_bytes": "\(report.tornBytes)", "duration_ms": "\((cl_now_monotonic() - started) / 1_000_000)",
                 ])
+            if !report.unplanned.isEmpty {
+                logger.warning(
+                    "redeliveries whose plan was not stored with them are not carried out: ask for them again",
+                    metadata: ["sequences": "\(report.unplanned.prefix(20).map(String.init).joined(separator: ","))"])
+            }
             for damage in report.damage {
                 logger.error(
                     "journal damage: what stood there is lost; see `grapnel journal verify`",

@@ -11,7 +11,9 @@
 //       36     1  type                 1 delivery, 2 plan, 3 outcome, 4 probe, 5 keep
 //       37     1  flags                bit 0 copied: copied forward from an older segment under its old sequence;
 //                                      counts only if the next record that is no copy does; bit 1 sameIDOtherBody: this delivery id came before with another body;
-//                                      bit 2 adopted: received by another journal, see `RecordOrigin`
+//                                      bit 2 adopted: received by another journal, see `RecordOrigin`; bit 3 redelivered: a copy of
+//                                      an earlier delivery that is to be carried out again; bit 4 planned: counts only with its plan;
+//                                      bit 5 concluded: was final when it was taken over, never owed here
 //       38     2  meta length          including its padding
 //       40     8  time                 delivery: when it was received; else when it was written; Unix nanoseconds
 //       48     4  head length
@@ -25,9 +27,10 @@
 //       68     4  dedupe window        seconds; 0: not deduplicated
 //       72     8  route fingerprint    changes when the route or a target of it changes
 //       80     8  dedupe hash, low     of (route, delivery id); both 0: no delivery id. Adopted: the journal it came from
-//       88     8  dedupe hash, high
-//       96     8  reference            duplicate: the sequence it repeats; plan: the delivery it is for; keep: the
-//                                      number of the segment; adopted: its sequence where it came from; else 0
+//       88     8  dedupe hash, high    adopted: the reference that it had there
+//       96     8  reference            duplicate: the sequence it repeats; redelivered: the sequence it carries out again; plan: the
+//                                      delivery it is for; keep: the number of the segment; adopted: its sequence where it came
+//                                      from; else 0
 //      104     4  received body length of the body as received; equals body length except in a duplicate
 //      108     4  reserved             0
 //      112        meta                 delivery: cluster, namespace, name, delivery id, event name, each one length byte
@@ -89,6 +92,15 @@ public struct RecordFlags: OptionSet, Sendable {
     public static let copied = RecordFlags(rawValue: 1)
     public static let sameIDOtherBody = RecordFlags(rawValue: 2)
     public static let adopted = RecordFlags(rawValue: 4)
+    // A reader that does not know the next three reads a delivery like any other, without deduplication. It carries a
+    // redelivery out; a planned one by its plan, which is lost only if a crash tore the group in which both stood before
+    // anyone was told of it; a concluded one is final by the outcomes behind it.
+    /// See `WriterCore+Redeliver.swift`.
+    public static let redelivered = RecordFlags(rawValue: 8)
+    /// Owed only if its plan is there: what was to be done instead of what is configured must not be forgotten.
+    public static let planned = RecordFlags(rawValue: 16)
+    /// Taken over with its final outcomes: not owed, whatever of these is lost.
+    public static let concluded = RecordFlags(rawValue: 32)
 }
 
 /// The fixed part of a record. See the table at the top of this file.
@@ -118,6 +130,14 @@ public struct RecordHeader: Sendable, Equatable {
     public init() {}
 
     public var isCopied: Bool { flags.contains(.copied) }
+    /// What its writer decided is that actions follow, and nothing says that they are over.
+    var isAccepted: Bool { decision == .accepted && !flags.contains(.concluded) }
+    /// Of a redelivery: the first delivery that it carries out again. nil as well when that was another journal's.
+    public var redeliveryOf: UInt64? {
+        flags.contains(.redelivered) && !flags.contains(.adopted) ? reference : nil
+    }
+    /// Of a duplicate: what it repeats. nil as well when that was another journal's.
+    public var duplicateOf: UInt64? { decision == .duplicate && !flags.contains(.adopted) ? reference : nil }
     /// Offsets from the record's first byte.
     var headOffset: Int { JournalFormat.recordHeaderBytes + Int(metaLength) }
     var bodyOffset: Int { headOffset + Int(headLength) }

@@ -5,7 +5,8 @@
 // name of a journal is a hash under its dedupe key: it lives as long as the data directory, whatever becomes of its
 // segments, and says nothing of the key. An adopted delivery that is adopted again keeps its first origin.
 //
-// The delivery id of an adopted record is not deduplicated: its window is 0, and the place of the hash holds the journal.
+// The delivery id of an adopted record is not deduplicated: its window is 0, and the place of the hash holds the journal, and the
+// reference that the record had there (a duplicate's, a redelivery's).
 // A reader that does not know the flag reads a delivery without deduplication.
 
 /// A journal and a sequence in it.
@@ -24,6 +25,9 @@ public struct RecordOrigin: Hashable, Sendable, CustomStringConvertible {
         guard header.type == .delivery, header.flags.contains(.adopted), header.dedupeHash.low != 0 else { return nil }
         self.init(journal: header.dedupeHash.low, sequence: header.reference)
     }
+
+    /// Of an adopted delivery; nil for every other record.
+    public init?(of record: StoredRecord) { self.init(record.header) }
 
     /// `00c0ffee00c0ffee#17`.
     public var description: String {

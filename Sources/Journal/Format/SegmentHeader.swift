@@ -15,7 +15,7 @@
 // Identity:
 //   offset  size  field             meaning
 //        0     8  magic             "GRAPNELJ"
-//        8     4  format version    1; any other is refused, see `JournalError.unknownVersion`
+//        8     4  format version    1; what is not known is refused, see `FormatVersions`
 //       12     4  header bytes      8192: where the first record begins
 //       16     8  segment bytes     size of the file when it was prepared
 //       24     8  incarnation       random, never 0; every record repeats it. A record of another incarnation is what
@@ -45,6 +45,7 @@
 
 /// Numbers of the format, version 1.
 public enum JournalFormat {
+    /// The newest version.
     public static let version: UInt32 = 1
     /// Where the first record of a segment begins.
     public static let segmentHeaderBytes = 8192
@@ -85,6 +86,8 @@ public enum Durability: UInt8, Sendable, CaseIterable {
 
 /// Who a segment is. See the table at the top of this file.
 public struct SegmentIdentity: Sendable, Equatable {
+    /// Of the format, see `FormatVersions`.
+    public var version: UInt32
     public var segmentBytes: UInt64
     public var incarnation: UInt64
     public var number: UInt64
@@ -95,7 +98,7 @@ public struct SegmentIdentity: Sendable, Equatable {
     func encode(into writer: ByteWriter, checksum: Checksummer) {
         for base in [0, JournalFormat.copyDistance] {
             writer.store(JournalFormat.identityMagic, at: base)
-            writer.store(JournalFormat.version, at: base + 8)
+            writer.store(version, at: base + 8)
             writer.store(UInt32(JournalFormat.segmentHeaderBytes), at: base + 12)
             writer.store(segmentBytes, at: base + 16)
             writer.store(incarnation, at: base + 24)
@@ -116,9 +119,9 @@ public struct SegmentIdentity: Sendable, Equatable {
     }
 
     /// Reads the identity at the front of `reader`, from whichever copy holds.
-    static func decode(_ reader: ByteReader, checksum: Checksummer) -> Decoded {
-        let first = decodeCopy(reader, at: 0, checksum)
-        let second = decodeCopy(reader, at: JournalFormat.copyDistance, checksum)
+    static func decode(_ reader: ByteReader, checksum: Checksummer, formats: FormatVersions) -> Decoded {
+        let first = decodeCopy(reader, at: 0, checksum, formats)
+        let second = decodeCopy(reader, at: JournalFormat.copyDistance, checksum, formats)
         switch (first, second) {
         case (.identity(let identity, _), .identity(let other, _)):
             return .identity(identity, isDamaged: identity != other)
@@ -130,17 +133,19 @@ public struct SegmentIdentity: Sendable, Equatable {
         }
     }
 
-    private static func decodeCopy(_ reader: ByteReader, at base: Int, _ checksum: Checksummer) -> Decoded {
+    private static func decodeCopy(
+        _ reader: ByteReader, at base: Int, _ checksum: Checksummer, _ formats: FormatVersions
+    ) -> Decoded {
         guard reader.contains(base, JournalFormat.identityBytes) else { return .unreadable }
         guard reader.uint64(at: base) == JournalFormat.identityMagic else { return .unreadable }
         let version = reader.uint32(at: base + 8)
         // Of another version only magic and version are known to mean anything.
-        guard version == JournalFormat.version else { return .unknownVersion(version) }
+        guard formats.contains(version) else { return .unknownVersion(version) }
         guard reader.uint32(at: base + 68) == reader.checksum(checksum, seed: 0, from: base, count: 68),
             reader.uint32(at: base + 12) == UInt32(JournalFormat.segmentHeaderBytes)
         else { return .unreadable }
         let identity = SegmentIdentity(
-            segmentBytes: reader.uint64(at: base + 16), incarnation: reader.uint64(at: base + 24),
+            version: version, segmentBytes: reader.uint64(at: base + 16), incarnation: reader.uint64(at: base + 24),
             number: reader.uint64(at: base + 32), createdUnixNanoseconds: reader.uint64(at: base + 40),
             dedupeKey: DedupeKey(low: reader.uint64(at: base + 48), high: reader.uint64(at: base + 56)))
         return .identity(identity, isDamaged: false)

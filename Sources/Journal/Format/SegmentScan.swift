@@ -78,8 +78,10 @@ public func recoverSegment(_ bytes: UnsafeRawBufferPointer, checksum: Checksum) 
     unsafe recoverSegment(ByteReader(bytes), checksum: Checksummer(checksum))
 }
 
-func recoverSegment(_ reader: ByteReader, checksum: Checksummer) -> SegmentScan {
-    var scan = recoverHeader(reader, checksum: checksum)
+func recoverSegment(
+    _ reader: ByteReader, checksum: Checksummer, formats: FormatVersions = .current
+) -> SegmentScan {
+    var scan = recoverHeader(reader, checksum: checksum, formats: formats)
     guard let identity = scan.identity else { return scan }
     var cursor = SegmentCursor(incarnation: identity.incarnation, checksum: checksum)
     while let record = cursor.next(reader) { scan.records.append(record) }
@@ -89,11 +91,13 @@ func recoverSegment(_ reader: ByteReader, checksum: Checksummer) -> SegmentScan 
 }
 
 /// The part of `recoverSegment` that reads only the segment header; `reader` may end behind it.
-func recoverHeader(_ reader: ByteReader, checksum: Checksummer) -> SegmentScan {
+func recoverHeader(
+    _ reader: ByteReader, checksum: Checksummer, formats: FormatVersions = .current
+) -> SegmentScan {
     var scan = SegmentScan(
         headerState: .sound, identity: nil, start: nil, records: [],
         validLength: min(JournalFormat.segmentHeaderBytes, reader.count), stop: .noHeader, tornBytes: 0)
-    switch SegmentIdentity.decode(reader, checksum: checksum) {
+    switch SegmentIdentity.decode(reader, checksum: checksum, formats: formats) {
     case .unreadable:
         scan.headerState = .unreadable
         return scan

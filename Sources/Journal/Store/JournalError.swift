@@ -11,7 +11,12 @@ public enum JournalError: Error, Sendable, Equatable {
     case noSpace
     /// All of `maxBytes` is owed or in use.
     case full
-    case unknownVersion(segment: UInt64, version: UInt32)
+    /// A segment of a format that this binary does not know; nothing was changed.
+    case unknownVersion(segment: UInt64, version: UInt32, known: FormatVersions)
+    /// The disk cannot read a segment; nothing was changed.
+    case unreadableSegment(UInt64, code: Int32)
+    /// The data directory is in `found`, which is newer than the version to write.
+    case formatInUse(found: UInt32, asked: UInt32)
     case failed(DiskError)
     case options(OptionsProblem)
     /// The writer was closed.
@@ -22,6 +27,7 @@ public enum JournalError: Error, Sendable, Equatable {
         case recordTooLarge =
             "the largest record must have at least 24 KiB and fit half a segment: lower --max-body or raise the segment size"
         case logTooSmall = "--journal-max-bytes must be at least three segments: raise it"
+        case format = "this grapnel does not write the format version that is asked for: leave --journal-format out"
         case share = "the share of one namespace must be above 0 and at most 1"
     }
 
@@ -56,9 +62,22 @@ public enum JournalError: Error, Sendable, Equatable {
         case .full:
             return "the journal is full of deliveries that still wait for their actions. "
                 + "See why they fail (grapnel deliveries list), or raise --journal-max-bytes."
-        case .unknownVersion(let segment, let version):
-            return "segment \(segment) has format version \(version), which this grapnel does not know "
-                + "(it knows \(JournalFormat.version)). Start the version that wrote it, or use another --data-dir."
+        case .unknownVersion(let segment, let version, let known):
+            let remedy =
+                version > known.newest
+                ? "Start the version of grapnel that wrote it, or use another --data-dir."
+                : "Run `grapnel journal upgrade` of a version that reads \(version) and \(version + 1) first, and of those between."
+            return
+                "\(directory): segment \(segment) has format version \(version), and this grapnel reads \(known.text). "
+                + "Nothing was changed. \(remedy)"
+        case .unreadableSegment(let segment, let code):
+            return
+                "\(directory): segment \(segment) cannot be read: \(Self.text(code)). Nothing was changed. Check the disk and "
+                + "start again; if it stays so, copy the directory to a sound disk, or move the segment's file out of journal/ and "
+                + "lose what is in it."
+        case .formatInUse(let found, let asked):
+            return "\(directory) is in format version \(found) and cannot go back to \(asked). "
+                + "Export it (grapnel journal export) and import it into a new directory with --journal-format \(asked)."
         case .failed(let error):
             return "\(directory): \(error.operation.rawValue) failed: \(Self.text(error.code)). "
                 + "Check the disk and its kernel log."

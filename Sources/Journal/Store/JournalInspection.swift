@@ -79,7 +79,8 @@ public enum JournalInspection {
                     }
                 }
                 if case .unknownVersion(let version) = verdict.headerState {
-                    emit(JournalError.unknownVersion(segment: verdict.number, version: version).message)
+                    emit(
+                        JournalError.unknownVersion(segment: verdict.number, version: version, known: .current).message)
                     summary.unknownVersions += 1
                 } else {
                     for damage in verdict.damage { emit(lines.damage(damage)) }

@@ -19,6 +19,10 @@ public struct JournalOptions: Sendable {
     public var dedupeEntriesMax: Int
     /// The part of `maxBytes` that the owed deliveries of one namespace may fill.
     public var namespaceShare: Double
+    /// The versions of the format that are read.
+    public var formats: FormatVersions
+    /// The version to write; nil: what the data directory is in, and the newest in a new one.
+    public var formatVersion: UInt32?
     /// Segments are prepared by a thread of their own; false: by the caller, when they are asked for (tests).
     public var preparesInBackground: Bool
 
@@ -26,7 +30,8 @@ public struct JournalOptions: Sendable {
         directory: String = "", maxBytes: UInt64 = 4 << 30, maxAgeSeconds: UInt64 = 7 * 24 * 3600,
         durability: Durability = .sync,
         segmentBytes: UInt64 = 64 << 20, firstSegmentBytes: UInt64 = 4 << 20, recordBytesMax: Int? = nil,
-        dedupeEntriesMax: Int = 1 << 20, namespaceShare: Double = 0.5, preparesInBackground: Bool = true
+        dedupeEntriesMax: Int = 1 << 20, namespaceShare: Double = 0.5,
+        formats: FormatVersions = .current, formatVersion: UInt32? = nil, preparesInBackground: Bool = true
     ) {
         self.directory = directory
         self.maxBytes = maxBytes
@@ -37,6 +42,8 @@ public struct JournalOptions: Sendable {
         self.recordBytesMax = recordBytesMax ?? Int(segmentBytes / 2)
         self.dedupeEntriesMax = dedupeEntriesMax
         self.namespaceShare = namespaceShare
+        self.formats = formats
+        self.formatVersion = formatVersion
         self.preparesInBackground = preparesInBackground
     }
 
@@ -49,6 +56,7 @@ public struct JournalOptions: Sendable {
         // Below 24 KiB not even a record of outcomes has room.
         guard recordBytesMax >= 24 << 10, UInt64(recordBytesMax) <= segmentBytes / 2 else { return .recordTooLarge }
         guard maxBytes >= 3 * segmentBytes else { return .logTooSmall }
+        if let formatVersion, !formats.contains(formatVersion) { return .format }
         guard namespaceShare > 0, namespaceShare <= 1 else { return .share }
         return nil
     }

@@ -18,6 +18,32 @@ public struct StoredRecord: Sendable {
     public var head: ArraySlice<UInt8> { bytes[header.headOffset..<header.bodyOffset] }
     public var body: ArraySlice<UInt8> { bytes[header.bodyOffset..<header.bodyOffset + Int(header.bodyLength)] }
 
+    /// The fixed part and the meta.
+    public var fixedAndMeta: ArraySlice<UInt8> { bytes[..<header.headOffset] }
+
+    init(header: RecordHeader, location: RecordLocation, bytes: [UInt8]) {
+        self.header = header
+        self.location = location
+        self.bytes = bytes
+    }
+
+    /// A delivery out of an archive: nil when the bytes are not, as a whole, what was in a journal once. It lies nowhere.
+    public init?(archived bytes: [UInt8], checksum: Checksum) {
+        let checksum = unsafe Checksummer(checksum)
+        let header = bytes.withByteReader { reader -> RecordHeader? in
+            guard reader.contains(0, JournalFormat.recordHeaderBytes),
+                let header = RecordHeader.decode(
+                    reader, at: 0, incarnation: reader.uint64(at: 8), checksum: checksum),
+                header.type == .delivery, Int(header.totalLength) == reader.count,
+                header.isPayloadIntact(reader, at: 0, checksum: checksum)
+            else { return nil }
+            return header
+        }
+        guard let header else { return nil }
+        self.init(
+            header: header, location: RecordLocation(segment: 0, offset: 0, length: header.totalLength), bytes: bytes)
+    }
+
     /// The texts of a delivery; empty in other records.
     public var cluster: String { text(\.cluster) }
     public var namespace: String { text(\.namespace) }
@@ -49,7 +75,7 @@ public struct StoredRecord: Sendable {
 /// May be used by any number of threads at once.
 public final class JournalReader: Sendable {
     /// An open segment; closed when the last reader lets go of it.
-    private final class Handle: Sendable {
+    final class Handle: Sendable {
         let disk: any Disk
         let file: DiskFile
         let incarnation: UInt64
@@ -68,14 +94,18 @@ public final class JournalReader: Sendable {
     private static let handlesMax = 32
 
     private let disk: any Disk
-    private let directory: SegmentDirectory
-    private let checksum: Checksummer
+    let directory: SegmentDirectory
+    let checksum: Checksummer
+    private let formats: FormatVersions
     private let handles = Mutex<[UInt64: Handle]>([:])
 
-    init(disk: any Disk, directory: SegmentDirectory, checksum: Checksummer) {
+    init(
+        disk: any Disk, directory: SegmentDirectory, checksum: Checksummer, formats: FormatVersions = .current
+    ) {
         self.disk = disk
         self.directory = directory
         self.checksum = checksum
+        self.formats = formats
     }
 
     /// The record at `location`, which must be `sequence`. nil: its segment was recycled or removed since, so it is not
@@ -147,7 +177,8 @@ public final class JournalReader: Sendable {
 
     // MARK: Bytes
 
-    private func handle(of number: UInt64) throws(DiskError) -> Handle? {
+    /// nil: the segment is not part of the log any more.
+    func handle(of number: UInt64) throws(DiskError) -> Handle? {
         guard directory.contains(number) else {
             handles.withLock { $0[number] = nil }
             return nil
@@ -195,7 +226,7 @@ public final class JournalReader: Sendable {
 
     private func identity(of file: DiskFile) throws(DiskError) -> SegmentIdentity? {
         let bytes = try read(file, at: 0, count: JournalFormat.startOffset)
-        let decoded = bytes.withByteReader { SegmentIdentity.decode($0, checksum: checksum) }
+        let decoded = bytes.withByteReader { SegmentIdentity.decode($0, checksum: checksum, formats: formats) }
         if case .identity(let identity, _) = decoded { return identity }
         return nil
     }
@@ -208,7 +239,8 @@ public final class JournalReader: Sendable {
         }
     }
 
-    private func record(_ location: RecordLocation, _ handle: Handle) throws(DiskError) -> StoredRecord? {
+    /// nil: there is no whole, undamaged record.
+    func record(_ location: RecordLocation, _ handle: Handle) throws(DiskError) -> StoredRecord? {
         let bytes = try read(handle.file, at: UInt64(location.offset), count: Int(location.length))
         let header = bytes.withByteReader { reader -> RecordHeader? in
             guard
@@ -221,7 +253,7 @@ public final class JournalReader: Sendable {
         return StoredRecord(header: header, location: location, bytes: bytes)
     }
 
-    private func read(_ file: DiskFile, at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
+    func read(_ file: DiskFile, at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
         var failure: DiskError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             do throws(DiskError) {

@@ -14,11 +14,16 @@ public final class JournalSurvey {
     public let damage: [Damage]
     /// Bytes that were being written when the last run ended; nobody was told that they are durable.
     public let tornBytes: Int
+    /// See `FormatVersions`; nil when no segment's header can be read.
+    public let formatVersion: UInt32?
     private let disk: any Disk
     private let reader: JournalReader
+    /// Everything that is there, as `damage` lets it be read.
+    public let history: JournalHistory
 
+    /// `onlyMarked`: a server is writing to it, and what is not known to be durable is not shown in `history`.
     /// Throws when the directory cannot be read, or holds a segment of a format that this version does not know.
-    public init(disk: any Disk, checksum: Checksum) throws(JournalError) {
+    public init(disk: any Disk, checksum: Checksum, onlyMarked: Bool = false) throws(JournalError) {
         do throws(DiskError) {
             try disk.open(.readOnly)
         } catch {
@@ -32,8 +37,10 @@ public final class JournalSurvey {
             var found = Finding(checksum: checksum)
             for index in scanner.files.indices { scanner.judge(index) { found.take($0, $1) } }
             for file in scanner.kept { scanner.scan(file) { found.takeKept(file, $0, $1) } }
+            let moved = found.recovery.moved
             found.finish()
             journal = (scanner.files + scanner.kept).compactMap(\.identity).last?.dedupeKey.journalName
+            formatVersion = scanner.formatVersion
             owed = found.recovery.report.owed
             adopted = found.adopted
             damage = found.recovery.report.damage
@@ -44,7 +51,11 @@ public final class JournalSurvey {
                     SegmentDirectory.Known(
                         number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
             }
+            for record in moved { directory.move(record.sequence, to: record.location) }
+            let last = found.recovery.lastSequence
+            directory.durableThrough = onlyMarked ? min(last, found.markedThrough) : last
             reader = JournalReader(disk: disk, directory: directory, checksum: checksum)
+            history = JournalHistory(reader: reader)
         } catch {
             disk.close()
             throw error
@@ -79,11 +90,13 @@ public final class JournalSurvey {
 private struct Finding: ~Copyable {
     var recovery: LogRecovery
     var adopted: [RecordOrigin: UInt64] = [:]
+    var markedThrough: UInt64 = 0
 
     init(checksum: Checksummer) { recovery = LogRecovery(checksum: checksum, dedupeEntriesMax: 1) }
 
     mutating func take(_ verdict: SegmentVerdict, _ reader: ByteReader) {
         for record in verdict.records { note(record.header) }
+        markedThrough = max(markedThrough, verdict.durableThrough)
         recovery.take(verdict, reader)
     }
 

@@ -27,8 +27,11 @@ extension JournalWriter {
         }
         do throws(JournalError) {
             let checksum = unsafe Checksummer(checksum)
-            let scanner = try LogScanner(disk: disk, checksum: checksum)
+            let scanner = try LogScanner(disk: disk, checksum: checksum, formats: options.formats)
             try scanner.checkVersions()
+            if let found = scanner.formatVersion, let asked = options.formatVersion, asked < found {
+                throw JournalError.formatInUse(found: found, asked: asked)
+            }
             var opening = Opening(options: options, disk: disk, checksum: checksum, now: now, scanner: scanner)
             try opening.recover(progress)
             var report = opening.report
@@ -53,6 +56,7 @@ private struct Opening: ~Copyable {
     private var owed = OwedTable()
     private var namespaces = NamespaceTable()
     private var unstarted: [LogFile] = []
+    private var moved: [(sequence: UInt64, location: RecordLocation)] = []
 
     /// After an unsynced run, or with a segment that cannot be read, acknowledged sequences may be out of sight; the next
     /// ones begin this far above what was found, so that none is given out twice.
@@ -85,6 +89,10 @@ private struct Opening: ~Copyable {
             progress(state)
         }
         for file in scanner.kept { scanner.scan(file) { recovery.takeKept(file, $0, $1) } }
+        // Before anything is changed: the first record that was written now would void what could not be seen.
+        if let failure = scanner.readFailures.first {
+            throw .unreadableSegment(failure.segment, code: failure.error.code)
+        }
         do throws(DiskError) {
             if let last { try settle(last) }
             for name in scanner.leftovers { try disk.remove(name) }
@@ -92,6 +100,7 @@ private struct Opening: ~Copyable {
         } catch {
             throw JournalError(error)
         }
+        moved = recovery.moved
         recovery.finish(owed: &owed, namespaces: &namespaces)
     }
 
@@ -134,8 +143,9 @@ private struct Opening: ~Copyable {
     }
 
     /// The segment to go on in: the one prepared by the last run, or a small new one.
-    private func takePrepared(_ preparation: SegmentPreparation, _ key: DedupeKey) throws(DiskError) -> PreparedSegment
-    {
+    private func takePrepared(
+        _ preparation: SegmentPreparation, _ key: DedupeKey, formatVersion: UInt32
+    ) throws(DiskError) -> PreparedSegment {
         let lastStarted = recovery.segments.last?.number ?? 0
         var taken: LogFile?
         for file in unstarted {
@@ -150,7 +160,8 @@ private struct Opening: ~Copyable {
         if let taken {
             let file = try disk.open(SegmentFileName.segment(taken.number), writable: true)
             let identity = SegmentIdentity(
-                segmentBytes: taken.byteCount, incarnation: disk.newIncarnation(), number: taken.number,
+                version: formatVersion, segmentBytes: taken.byteCount, incarnation: disk.newIncarnation(),
+                number: taken.number,
                 createdUnixNanoseconds: now, dedupeKey: key)
             try preparation.renew(file, identity)
             try disk.syncDirectory()
@@ -158,8 +169,8 @@ private struct Opening: ~Copyable {
                 number: taken.number, incarnation: identity.incarnation, fileBytes: taken.byteCount, file: file)
         }
         let job = PreparationJob(
-            kind: .create(number: scanner.highestNumber + 1, bytes: options.firstSegmentBytes), dedupeKey: key,
-            nowUnixNanoseconds: now)
+            kind: .create(number: scanner.highestNumber + 1, bytes: options.firstSegmentBytes),
+            formatVersion: formatVersion, dedupeKey: key, nowUnixNanoseconds: now)
         switch preparation.run(job) {
         case .prepared(let prepared, _): return prepared
         case .failed(_, let error, _): throw error
@@ -172,9 +183,10 @@ private struct Opening: ~Copyable {
         let key =
             scanner.files.last { $0.identity != nil }?.identity?.dedupeKey
             ?? DedupeKey(low: disk.randomBits(), high: disk.randomBits())
+        let formatVersion = options.formatVersion ?? scanner.formatVersion ?? options.formats.newest
         let prepared: PreparedSegment
         do throws(DiskError) {
-            prepared = try takePrepared(preparation, key)
+            prepared = try takePrepared(preparation, key, formatVersion: formatVersion)
         } catch {
             throw JournalError(error)
         }
@@ -186,20 +198,24 @@ private struct Opening: ~Copyable {
                 SegmentDirectory.Known(
                     number: segment.number, baseSequence: segment.baseSequence, lastSequence: segment.lastSequence))
         }
+        for record in moved where owed.contains(record.sequence) {
+            directory.move(record.sequence, to: record.location)
+        }
+        directory.durableThrough = recovery.lastSequence
         let isSynced = scanner.files.last { $0.start != nil }?.start?.durability ?? .sync == .sync
         let isReadable = !scanner.files.contains { $0.identity == nil }
         let gap = isSynced && isReadable ? 0 : Self.unknownSequencesGap
         let highest = max(recovery.highestSequence, recovery.lastSequence)
         let background = options.preparesInBackground
-        let reader = JournalReader(disk: disk, directory: directory, checksum: checksum)
+        let reader = JournalReader(disk: disk, directory: directory, checksum: checksum, formats: options.formats)
         let now = now
         let core = WriterCore(
             options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
             preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
-            nextSequence: highest + 1 + gap, lastSequence: recovery.lastSequence,
+            formatVersion: formatVersion, nextSequence: highest + 1 + gap, lastSequence: recovery.lastSequence,
             segments: recovery.segments, kept: recovery.kept,
             nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
-            dedupe: recovery.dedupe, owed: owed, namespaces: namespaces)
+            dedupe: recovery.dedupe, owed: owed, namespaces: namespaces, movedCount: directory.movedCount)
         let writer = JournalWriter(core: core, reader: reader)
         writer.begin(prepared, now: now)
         return writer

@@ -12,20 +12,26 @@
 ///
 /// `@unchecked Sendable`, the protocol in words: at every moment one thread, and only one, may call anything here. Inline
 /// mode: the loop. Thread mode: the loop hands the writer over once, through something that orders memory (a ring, a
-/// thread's creation), and never touches it again. `metrics` and `reader` may be used from any thread at any time.
+/// thread's creation), and never touches it again. `metrics`, `reader` and `history` may be used from any thread at any time.
 @safe public final class JournalWriter: @unchecked Sendable {
     // Initialised by `init`, freed by `deinit`; nobody else has it.
     private let core: UnsafeMutablePointer<WriterCore>
     public let metrics: JournalMetrics
     /// For the other threads.
     public let reader: JournalReader
+    /// For lists and searches, by other threads.
+    public let history: JournalHistory
     /// Hashes delivery ids; the same for the life of the data directory.
     public let dedupeKey: DedupeKey
+    /// Of the segments that are written, see `FormatVersions`.
+    public let formatVersion: UInt32
 
     init(core: consuming WriterCore, reader: JournalReader) {
         metrics = core.metrics
         dedupeKey = core.dedupeKey
+        formatVersion = core.formatVersion
         self.reader = reader
+        history = JournalHistory(reader: reader)
         unsafe self.core = .allocate(capacity: 1)
         unsafe self.core.initialize(to: core)
     }
@@ -61,8 +67,19 @@
 
     /// Adds a delivery that another journal received and still owes; see `RecordOrigin`. The record is copied. What was
     /// planned and done for it follows by `appendPlan` and `appendOutcomes`, under the sequence that this gives it.
-    public func adopt(_ record: StoredRecord, from origin: RecordOrigin) -> AppendResult {
-        unsafe core.pointee.adopt(record, from: origin)
+    /// `isConcluded`: it is final, and will not be owed here.
+    public func adopt(
+        _ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool = false
+    ) -> AppendResult {
+        unsafe core.pointee.adopt(record, from: origin, isConcluded: isConcluded)
+    }
+
+    /// Adds a delivery of this journal once more, to be carried out again: see `WriterCore+Redeliver.swift`. `pinned` must be
+    /// a delivery whose body was kept, and live until `commit` has returned. With a `plan`, which must not be empty, that is
+    /// done, and it is in the group as well.
+    public func redeliver(_ pinned: PinnedRecord, plan: [PlanEntry]? = nil, now: UInt64) -> AppendResult {
+        precondition(plan?.isEmpty != true, "a plan of a redelivery has entries")
+        return unsafe core.pointee.redeliver(pinned, plan: plan, now: now)
     }
 
     /// Records gathered since the last commit, and their bytes.

@@ -165,7 +165,7 @@ struct LogRecovery: ~Copyable {
         let header = record.header
         guard header.decision == .accepted || header.decision == .stored else { return }
         let wasKnown = deliveries[header.sequence] != nil
-        if header.decision == .accepted {
+        if header.isAccepted {
             deliveries[header.sequence] = Delivery(
                 header: header,
                 location: RecordLocation(
@@ -220,11 +220,20 @@ struct LogRecovery: ~Copyable {
         segments[last].fileBytes = byteCount
     }
 
+    /// Owed records that were copied forward, and where to; before `finish`.
+    var moved: [(sequence: UInt64, location: RecordLocation)] {
+        deliveries.values.filter { $0.header.isCopied }.map { ($0.header.sequence, $0.location) }
+    }
+
     /// What is owed, once all segments were taken.
     mutating func finish(owed table: inout OwedTable, namespaces: inout NamespaceTable) {
         for sequence in deliveries.keys.sorted() {
             guard let delivery = deliveries[sequence] else { continue }
             let state = progress[sequence] ?? Progress()
+            if delivery.header.flags.contains(.planned), state.plan == nil {
+                report.unplanned.append(sequence)
+                continue
+            }
             guard let owed = Self.owedDelivery(delivery, state) else { continue }
             report.owed.append(owed)
             enter(delivery, owed, &table, &namespaces)

@@ -23,12 +23,21 @@ struct GroupRecord {
     var head = ByteReader.empty
     var body = ByteReader.empty
     var timeUnixNanoseconds: UInt64
+    // Of a plan: its delivery.
+    var reference: UInt64 = 0
     var routeToken: UInt64 = 0
     var namespace: UInt32 = 0
     var dedupeHash = DedupeHash.none
     // The id was entered into the dedupe index by this record.
     var isDeduplicated = false
+    // Taken over with its final outcomes: not owed.
+    var isConcluded = false
+    // The entries of the plan that stands behind it in the same group.
+    var planCount = OwedTable.Entry.noPlan
     var replaced: DedupeIndex.Entry?
+
+    /// Counts as owed from the commit on, and in its namespace from the append on.
+    var isOwed: Bool { decision == .accepted && !isConcluded }
 }
 
 @safe struct RecordGroup: ~Copyable {

@@ -59,7 +59,7 @@ struct RecordLines {
         var words: [String] = []
         switch header.decision {
         case .ignored: words.append("ignored(\(names.ignoredReason(header.ignoredReason)))")
-        case .duplicate: words.append("duplicate(of #\(header.reference))")
+        case .duplicate: words.append("duplicate(of \(earlier(header)))")
         default: words.append(header.decision?.name ?? "")
         }
         if let meta = DeliveryMeta(reader, at: record.offset, header: header) {
@@ -72,10 +72,18 @@ struct RecordLines {
             words.append("event=\"\(text(meta.eventName, record))\"")
         }
         if header.flags.contains(.sameIDOtherBody) { words.append("same-id-other-body") }
+        if header.flags.contains(.redelivered) { words.append("redelivery(of \(earlier(header)))") }
         if let origin = RecordOrigin(header) { words.append("adopted(\(origin))") }
+        if header.flags.contains(.concluded) { words.append("concluded") }
         words.append("head \(header.headLength) body \(header.receivedBodyLength)")
         if header.bodyLength != header.receivedBodyLength { words.append("(body not kept)") }
         return words
+    }
+
+    /// What a duplicate or a redelivery refers to; of an adopted one it lies in the journal that received it.
+    private func earlier(_ header: RecordHeader) -> String {
+        guard let origin = RecordOrigin(header) else { return "#\(header.reference)" }
+        return RecordOrigin(journal: origin.journal, sequence: header.dedupeHash.high).description
     }
 
     private func plan(_ record: ScannedRecord) -> [String] {

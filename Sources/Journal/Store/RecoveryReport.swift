@@ -51,6 +51,8 @@ public struct RecoveryReport: Sendable {
     /// By sequence.
     public var owed: [OwedDelivery] = []
     public var damage: [Damage] = []
+    /// Redeliveries whose own plan is not there, torn or damaged: they are not carried out.
+    public var unplanned: [UInt64] = []
     /// Bytes of records that were being written when the last run ended; nobody was told that they are durable.
     public var tornBytes = 0
     public var segmentCount = 0

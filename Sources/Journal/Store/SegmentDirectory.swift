@@ -1,7 +1,7 @@
 // SegmentDirectory: what readers need to know about the log, kept by the writer.
 //
 // Written by the writer's thread when a segment begins, ends or goes, and when a record is copied forward; read by
-// workers. All of that is rare, so a mutex is cheap.
+// workers. All of that is rare, so a mutex is cheap. How far the log is durable changes with every commit, and is an atomic.
 
 import Synchronization
 
@@ -21,6 +21,14 @@ final class SegmentDirectory: Sendable {
     }
 
     private let state = Mutex(State())
+    // Stored by the writer with release, loaded by readers with acquire: what is at or below it was written before.
+    private let durable = Atomic<UInt64>(0)
+
+    /// The last sequence that may be shown to others: what was answered, or could have been.
+    var durableThrough: UInt64 {
+        get { durable.load(ordering: .acquiring) }
+        set { durable.store(newValue, ordering: .releasing) }
+    }
 
     var segments: [Known] { state.withLock { $0.segments } }
 
@@ -52,6 +60,13 @@ final class SegmentDirectory: Sendable {
         state.withLock { state in state.segments.contains { $0.number == number } }
     }
 
+    /// The owed records between two sequences that lie elsewhere, ascending.
+    func moved(between range: ClosedRange<UInt64>) -> [(sequence: UInt64, location: RecordLocation)] {
+        state.withLock { state in
+            state.moved.filter { range.contains($0.key) }.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
+        }
+    }
+
     func move(_ sequence: UInt64, to location: RecordLocation) {
         state.withLock { $0.moved[sequence] = location }
     }
@@ -62,6 +77,8 @@ final class SegmentDirectory: Sendable {
             state.moved[sequence] = nil
         }
     }
+
+    var movedCount: Int { state.withLock { $0.moved.count } }
 
     func movedLocation(of sequence: UInt64) -> RecordLocation? {
         state.withLock { $0.moved[sequence] }

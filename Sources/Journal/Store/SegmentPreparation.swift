@@ -33,6 +33,7 @@ struct PreparationJob: Sendable {
     }
 
     var kind: Kind
+    var formatVersion: UInt32
     var dedupeKey: DedupeKey
     var nowUnixNanoseconds: UInt64
 }
@@ -162,7 +163,7 @@ struct SegmentPreparation {
 
     private func identity(_ number: UInt64, _ bytes: UInt64, _ job: PreparationJob) -> SegmentIdentity {
         SegmentIdentity(
-            segmentBytes: bytes, incarnation: disk.newIncarnation(), number: number,
+            version: job.formatVersion, segmentBytes: bytes, incarnation: disk.newIncarnation(), number: number,
             createdUnixNanoseconds: job.nowUnixNanoseconds, dedupeKey: job.dedupeKey)
     }
 

@@ -4,8 +4,9 @@ import Metrics
 
 extension WriterCore {
     /// Adds a delivery of another journal to the group, under the next sequence, with the time at which it was received.
-    /// Neither deduplicated nor held to its namespace's share: it is owed already, somewhere.
-    mutating func adopt(_ record: StoredRecord, from origin: RecordOrigin) -> AppendResult {
+    /// Neither deduplicated nor held to its namespace's share: it is owed already, somewhere. `isConcluded`: it is final, and
+    /// never owed here; its plan and outcomes follow as its history.
+    mutating func adopt(_ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool) -> AppendResult {
         guard sealReason == nil, current != nil else { return refuse(.sealed) }
         var header = record.header
         guard header.type == .delivery, Int(header.totalLength) == record.bytes.count,
@@ -14,9 +15,11 @@ extension WriterCore {
         guard fits(record.bytes.count) else { return refuse(.full) }
         header.sequence = nextSequence
         header.durableMark = 0
-        header.flags = header.flags.intersection(.sameIDOtherBody).union(.adopted)
+        let earlierReference = header.flags.contains(.adopted) ? header.dedupeHash.high : header.reference
+        header.flags = header.flags.intersection([.sameIDOtherBody, .redelivered]).union(.adopted)
+        if isConcluded { header.flags.insert(.concluded) }
         header.dedupeWindowSeconds = 0
-        header.dedupeHash = DedupeHash(low: origin.journal, high: 0)
+        header.dedupeHash = DedupeHash(low: origin.journal, high: earlierReference)
         header.reference = origin.sequence
 
         let (offset, writer) = group.reserve(record.bytes.count)
@@ -27,7 +30,8 @@ extension WriterCore {
             sequence: nextSequence, type: .delivery, decision: header.decision, totalLength: record.bytes.count,
             arenaOffset: offset, arenaLength: record.bytes.count, metaLength: Int(header.metaLength),
             timeUnixNanoseconds: header.timeUnixNanoseconds)
-        if header.decision == .accepted {
+        added.isConcluded = isConcluded
+        if added.isOwed {
             added.namespace = namespaces.identifier(cluster: record.cluster, namespace: record.namespace)
             namespaces.add(UInt64(header.totalLength), to: added.namespace)
         }

@@ -61,8 +61,7 @@ extension WriterCore {
         if record.decision == .accepted {
             let namespace = unsafe namespaces.identifier(
                 cluster: ByteReader(delivery.cluster), namespace: ByteReader(delivery.namespace))
-            let share = UInt64(Double(options.maxBytes) * options.namespaceShare)
-            guard namespaces.owedBytes(namespace) + UInt64(header.totalLength) <= share else {
+            guard namespaces.owedBytes(namespace) + UInt64(header.totalLength) <= namespaceBytesMax else {
                 if record.isDeduplicated {
                     dedupe.withdraw(record.dedupeHash, sequence: record.sequence, replaced: record.replaced)
                 }
@@ -85,6 +84,9 @@ extension WriterCore {
         if let duplicateOf { return .duplicate(of: duplicateOf, sequence: record.sequence) }
         return .appended(sequence: record.sequence)
     }
+
+    /// What the owed deliveries of one namespace may fill.
+    var namespaceBytesMax: UInt64 { UInt64(Double(options.maxBytes) * options.namespaceShare) }
 
     func refuse(_ reason: RefusalReason) -> AppendResult {
         metrics.refused.increment()
@@ -186,7 +188,8 @@ extension WriterCore {
         group.append(
             GroupRecord(
                 sequence: nextSequence, type: type, totalLength: Int(header.totalLength), arenaOffset: offset,
-                arenaLength: Int(header.totalLength), metaLength: padding, timeUnixNanoseconds: time))
+                arenaLength: Int(header.totalLength), metaLength: padding, timeUnixNanoseconds: time,
+                reference: reference))
         nextSequence += 1
     }
 

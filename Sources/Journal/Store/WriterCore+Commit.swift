@@ -180,6 +180,7 @@ extension WriterCore {
             if record.type == .delivery { enterDelivery(record, at: location) }
         }
         if options.durability == .sync { durableThrough = writtenThrough }
+        directory.durableThrough = answerableThrough
     }
 
     private mutating func enterDelivery(_ record: GroupRecord, at location: RecordLocation) {
@@ -188,13 +189,16 @@ extension WriterCore {
             let state: DedupeIndex.State = record.decision == .accepted ? .pending : .done
             dedupe.mark(record.dedupeHash, sequence: record.sequence, state)
         }
-        guard record.decision == .accepted else { return }
+        guard record.isOwed else { return }
         owed.insert(
             OwedTable.Entry(
                 sequence: record.sequence,
                 dedupeHash: record.isDeduplicated ? record.dedupeHash : .none, location: location,
                 namespace: record.namespace))
         pin(location.segment, bytes: location.length)
+        if record.planCount != OwedTable.Entry.noPlan {
+            _ = owed.setPlan(record.sequence, count: Int(record.planCount))
+        }
         committed.append(
             CommittedDelivery(sequence: record.sequence, location: location, routeToken: record.routeToken))
     }
@@ -219,11 +223,14 @@ extension WriterCore {
             if record.isDeduplicated {
                 dedupe.withdraw(record.dedupeHash, sequence: record.sequence, replaced: record.replaced)
             }
-            if record.decision == .accepted { namespaces.subtract(UInt64(record.totalLength), from: record.namespace) }
+            if record.isOwed { namespaces.subtract(UInt64(record.totalLength), from: record.namespace) }
         }
         var current = 0
+        let withdrawnFrom = firstSequence(from: index) ?? .max
         group.keep { record in
             defer { current += 1 }
+            // The plan of a redelivery that is withdrawn goes with it: another delivery will have that sequence.
+            if record.type == .plan, record.reference >= withdrawnFrom { return false }
             // Copies are made anew when they are still needed; their originals are where they were.
             return current >= index && !record.isCopied && (record.type == .plan || record.type == .outcome)
         }

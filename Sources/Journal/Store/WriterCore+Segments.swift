@@ -164,7 +164,9 @@ extension WriterCore {
     }
 
     func start(_ kind: PreparationJob.Kind, now: UInt64) {
-        preparer.start(PreparationJob(kind: kind, dedupeKey: dedupeKey, nowUnixNanoseconds: now))
+        preparer.start(
+            PreparationJob(
+                kind: kind, formatVersion: formatVersion, dedupeKey: dedupeKey, nowUnixNanoseconds: now))
     }
 
     /// Takes the preparer's result, if there is one.

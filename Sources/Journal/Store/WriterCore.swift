@@ -64,6 +64,8 @@ enum NextSegment {
     let directory: SegmentDirectory
     let preparer: SegmentPreparer
     let dedupeKey: DedupeKey
+    /// Of the segments that are written.
+    let formatVersion: UInt32
 
     var nextSequence: UInt64
     /// Highest sequence whose write returned.
@@ -100,7 +102,7 @@ enum NextSegment {
     var dedupe: DedupeIndex
     var owed: OwedTable
     var namespaces: NamespaceTable
-    var movedCount = 0
+    var movedCount: Int
     /// A segment from which copying forward was tried in vain; not tried again before the next tick.
     var uncopyableSegment: UInt64?
     var writtenThroughAtTick: UInt64 = 0
@@ -110,10 +112,11 @@ enum NextSegment {
     /// Without a current segment: `begin` must follow.
     init(
         options: JournalOptions, disk: any Disk, checksum: Checksummer, metrics: JournalMetrics,
-        directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, nextSequence: UInt64,
+        directory: SegmentDirectory, preparer: SegmentPreparer, dedupeKey: DedupeKey, formatVersion: UInt32,
+        nextSequence: UInt64,
         lastSequence: UInt64, segments: [Segment], kept: [Segment], nextSegmentNumber: UInt64,
         dedupe: consuming DedupeIndex,
-        owed: consuming OwedTable, namespaces: consuming NamespaceTable
+        owed: consuming OwedTable, namespaces: consuming NamespaceTable, movedCount: Int
     ) {
         self.options = options
         self.disk = disk
@@ -122,6 +125,7 @@ enum NextSegment {
         self.directory = directory
         self.preparer = preparer
         self.dedupeKey = dedupeKey
+        self.formatVersion = formatVersion
         self.nextSequence = nextSequence
         writtenThrough = lastSequence
         durableThrough = lastSequence
@@ -134,6 +138,7 @@ enum NextSegment {
         self.dedupe = dedupe
         self.owed = owed
         self.namespaces = namespaces
+        self.movedCount = movedCount
         let pageBytes = JournalFormat.segmentHeaderBytes - JournalFormat.startOffset
         unsafe startPage = .allocate(byteCount: pageBytes, alignment: 4096)
         unsafe startPage.initializeMemory(as: UInt8.self, repeating: 0, count: pageBytes)

@@ -1,0 +1,97 @@
+// Walking over deliveries in the order of their sequences, either way.
+//
+// The log is taken in pieces: a block of a segment, from one mark of its index to the next, or one record that was copied forward
+// and whose own segment is gone. Of a block only fixed parts and metas are looked at.
+
+extension JournalHistory {
+    private enum Piece {
+        case segment(SegmentDirectory.Known)
+        case moved(UInt64, RecordLocation)
+    }
+
+    /// Calls `body` with each delivery from `sequence` on (included; nil: from the newest or the oldest), until it returns false or
+    /// `looksMax` were shown. What is damaged is left out; recovery has reported it. Throws when the disk cannot be read.
+    public func walk(
+        _ direction: Direction, from sequence: UInt64? = nil, looksMax: Int = 10_000, _ body: (DeliverySummary) -> Bool
+    ) throws(JournalError) -> WalkEnd {
+        // First how far, then where: what is durable lies in the segments that are known afterwards.
+        let limit = durableThrough
+        let isForwards = direction == .forwards
+        let range = isForwards ? (sequence ?? 0)...UInt64.max : 0...(sequence ?? .max)
+        var rest = max(looksMax, 1)
+        for piece in isForwards ? pieces(range, limit) : pieces(range, limit).reversed() {
+            var end: WalkEnd?
+            func show(_ summary: DeliverySummary) -> Bool {
+                rest -= 1
+                guard !body(summary) || rest == 0 else { return true }
+                if isForwards {
+                    end = .stopped(next: summary.sequence + 1)
+                } else {
+                    end = summary.sequence > 1 ? .stopped(next: summary.sequence - 1) : .end
+                }
+                return false
+            }
+            do throws(DiskError) {
+                switch piece {
+                case .segment(let segment): try visit(segment, direction, range, limit, show)
+                case .moved(let sequence, let location):
+                    guard let handle = try reader.handle(of: location.segment),
+                        let record = try reader.record(location, handle), record.sequence == sequence,
+                        let summary = DeliverySummary(record)
+                    else { continue }
+                    _ = show(summary)
+                }
+            } catch {
+                throw JournalError(error)
+            }
+            if let end { return end }
+        }
+        return .end
+    }
+
+    /// What may hold deliveries of a range, ascending.
+    private func pieces(_ range: ClosedRange<UInt64>, _ limit: UInt64) -> [Piece] {
+        guard range.lowerBound <= limit else { return [] }
+        let range = range.lowerBound...min(range.upperBound, limit)
+        let segments = reader.directory.segments
+        var moved = reader.directory.moved(between: range)[...]
+        var pieces: [Piece] = []
+        for segment in segments {
+            while let first = moved.first, first.sequence < segment.baseSequence {
+                pieces.append(.moved(first.sequence, first.location))
+                moved.removeFirst()
+            }
+            let last = segment.lastSequence ?? limit
+            // Its original is in this segment.
+            moved = moved.drop { $0.sequence <= last }
+            if last >= range.lowerBound, segment.baseSequence <= range.upperBound { pieces.append(.segment(segment)) }
+        }
+        return pieces + moved.map { .moved($0.sequence, $0.location) }
+    }
+
+    private func visit(
+        _ segment: SegmentDirectory.Known, _ direction: Direction, _ range: ClosedRange<UInt64>, _ limit: UInt64,
+        _ body: (DeliverySummary) -> Bool
+    ) throws(DiskError) {
+        guard let (handle, index) = try index(of: segment, limit), !index.marks.isEmpty else { return }
+        let last = segment.lastSequence ?? limit
+        let from = index.markIndex(of: range.lowerBound) ?? 0
+        guard let through = index.markIndex(of: min(range.upperBound, last)) else { return }
+        let blocks = Array(from...max(from, through))
+        for block in direction == .forwards ? blocks : blocks.reversed() {
+            let end = block + 1 < index.marks.count ? index.marks[block + 1].sequence - 1 : last
+            var summaries: [DeliverySummary] = []
+            var walk = SegmentWalk(
+                reader, handle, from: index.marks[block].offset, after: index.marks[block].sequence - 1)
+            while let (header, offset) = try walk.next(through: min(end, range.upperBound)) {
+                guard !header.isCopied, header.type == .delivery, range.contains(header.sequence) else { continue }
+                if let summary = walk.withHeader(at: offset, { DeliverySummary($0, at: $1, header: header) }) {
+                    summaries.append(summary)
+                }
+            }
+            for summary in direction == .forwards ? summaries : summaries.reversed() {
+                guard body(summary) else { return }
+            }
+        }
+    }
+}
