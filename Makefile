@@ -44,7 +44,7 @@ test-long: deps ## the same with the long simulations, more crash rounds and lon
 fuzz: ## each fuzz target for a while (FUZZ_SECONDS, default 20)
 	@Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
-crash: build ## ROUNDS (default 50) of: answered 2xx, SIGKILL at once, restart; prints `lost 0 of N`
+crash: build ## ROUNDS (default 50) of load, SIGKILL, sometimes damage to the journal, restart; prints `lost 0 of N`
 	@python3 loadtest/crash.py --grapnel $(GRAPNEL) --rounds $(ROUNDS)
 
 sanitize: deps ## the Swift tests under the thread and the address sanitizer
