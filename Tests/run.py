@@ -224,6 +224,14 @@ def demo(options):
     return tally
 
 
+def guides(options):
+    """The manuals' commands and manifests, run as they stand there."""
+    tally, verdicts = Tally(), os.path.join(ROOT, ".build", "guides.json")
+    count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "Guides", "run.py"), "--grapnel", GRAPNEL,
+                                     "--json", verdicts], 600)
+    return tally
+
+
 def cluster(options):
     """The checks against a real API server. Never by accident: a KUBECONFIG in the environment may name any cluster."""
     tally = Tally()
@@ -322,6 +330,7 @@ STAGES = [
     ("release", "release build", release_build),
     ("end-to-end", "end-to-end tests", end_to_end),
     ("demo", "demo", demo),
+    ("guides", "the guides, run", guides),
     ("cluster", "a real API server", cluster),
     ("conformance", "conformance vectors", conformance),
     ("deploy", "deployment", deployment),

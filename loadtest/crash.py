@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -219,6 +220,9 @@ def main():
     except (Failure, Closed, OSError) as failure:
         problem = str(failure) or type(failure).__name__
         print("stopped: %s\n%s" % (problem, crash.server.tail()))
+    except Exception:
+        problem = traceback.format_exc()
+        print("stopped: %s" % problem)
     finally:
         crash.end()
         good = crash.report(time.monotonic() - began) and not problem

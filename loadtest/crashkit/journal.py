@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 
-SEGMENT = re.compile(r"(\d+\.segment) (\d+) bytes(.*)")
+SEGMENT = re.compile(r"([0-9a-f]{16}\.\w+) (\d+) bytes(.*)")
 RECORD = re.compile(r"  (\d+) #(\d+) \S+ (delivery|plan|outcome|probe|keep)\b(.*)")
 VOID = re.compile(r"  (\d+) #(\d+) \w+ void")
 TORN = re.compile(r"  torn tail of (\d+) bytes at (\d+)")
