@@ -67,9 +67,9 @@ class Handler(fakekube._Handler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = fakekube._Handler._any
 
 
-def serve(folder, targets, seed, pipe):
+def serve(folder, port, targets, seed, pipe):
     """Process."""
-    kube = Kube(make_pki(folder), free_port(), seed)
+    kube = Kube(make_pki(folder), port, seed)
     for name in targets:
         kube.put({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
                   "metadata": {"name": name, "namespace": "team-a"}, "spec": {"url": "https://git.example.com/x.git"}})
@@ -99,7 +99,8 @@ def serve(folder, targets, seed, pipe):
 class Cluster(Child):
     def __init__(self, folder, targets, seed):
         os.makedirs(folder)
-        super().__init__(serve, folder, targets, seed)
+        # The port is chosen here: a forked process would choose the same ones as this one.
+        super().__init__(serve, folder, free_port(), targets, seed)
         self.kubeconfig = self.started
 
     def begin(self, epoch):
