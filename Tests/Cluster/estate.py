@@ -112,9 +112,17 @@ class Estate:
 
     def create(self, kind, name, **body):
         """Creates an object in the team's namespace; Refused when the API server does not take it."""
-        return self.client.call("POST", self.path(kind), {
-            "apiVersion": "v1" if kind == "Secret" else self.api_version(kind), "kind": kind,
-            "metadata": {"name": name, "namespace": self.team, "labels": {LABEL: self.suffix}}, **body})
+        o = {"apiVersion": "v1" if kind == "Secret" else self.api_version(kind), "kind": kind,
+             "metadata": {"name": name, "namespace": self.team, "labels": {LABEL: self.suffix}}, **body}
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.client.call("POST", self.path(kind), o)
+            except Refused as refused:
+                # Of several API servers one may not serve yet what another one does.
+                if refused.status != 404 or kind not in self.installed or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
 
     def get(self, kind, name):
         return self.client.get(self.path(kind, name))

@@ -2,12 +2,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from harness import ROOT, expect, expect_that, wait_until
+from harness import ROOT, Skip, expect, expect_that, wait_until
 from livekube import BRINGS, live_cluster
 from registry import test
 
@@ -16,10 +17,17 @@ RUN = os.path.join(HERE, "run.py")
 sys.path.append(HERE)
 import rights                                   # noqa: E402
 
+try:
+    import yaml                                 # the script's only need beside the standard library
+except ImportError:
+    yaml = None
+
 OWN = re.compile(r"grapnel-test-[0-9a-f]{8}-(team|system)")
 
 
 def start(context, kube, *more, env=None, **options):
+    if yaml is None:
+        raise Skip("PyYAML is not installed (make deps)")
     environment = {**os.environ, "KUBECONFIG": kube.kubeconfig_path if kube else "", "TMPDIR": context.folder, **(env or {})}
     return subprocess.Popen([sys.executable, RUN, "--grapnel", context.grapnel, *more], env=environment, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
@@ -42,6 +50,18 @@ def verdicts(context, kube, *more):
         with open(file) as f:
             found = {v["name"]: v["state"] for v in json.load(f)}
     return status, text, found
+
+
+def written_as_people_do(kube):
+    """The kubeconfig as YAML, with authority and token in files beside it."""
+    folder, config = os.path.dirname(kube.kubeconfig_path), kube.kubeconfig()
+    shutil.copy(kube.pki.ca, os.path.join(folder, "ca.crt"))
+    with open(os.path.join(folder, "token"), "w") as f:
+        f.write(kube.token + "\n")
+    config["clusters"][0]["cluster"] = {"server": kube.url, "certificate-authority": "ca.crt"}
+    config["users"][0]["user"] = {"tokenFile": "token"}
+    with open(kube.kubeconfig_path, "w") as f:
+        yaml.safe_dump(config, f)
 
 
 def named_rights(verb, group, resource, namespace):
@@ -96,6 +116,8 @@ def bare(context):
 def furnished(context):
     kube = live_cluster(context, bare=False, namespaces=("default", "team-x"))
     kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": "team-x"}, "data": {}})
+    if yaml:
+        written_as_people_do(kube)
     before, served = kube.names(), len(kube.resources)
     # Without a definition of its own the fake takes any Hook; the check that it refuses bad ones must then fail.
     status, text, found = verdicts(context, kube)
