@@ -45,7 +45,7 @@ fuzz: ## each fuzz target for a while (FUZZ_SECONDS, default 20)
 	@Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
 crash: build ## ROUNDS (default 50) of load, SIGKILL, sometimes damage to the journal, restart; prints `lost 0 of N`
-	@python3 loadtest/crash.py --grapnel $(GRAPNEL) --rounds $(ROUNDS)
+	@python3 loadtest/crash.py --grapnel $(GRAPNEL) --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 sanitize: deps ## the Swift tests under the thread and the address sanitizer
 	@Tests/Support/sanitize.sh
