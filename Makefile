@@ -9,7 +9,7 @@ SWIFT_SOURCES := Package.swift Sources $(wildcard Tests) \
 ROUNDS ?= 50
 FUZZ_SECONDS ?= 20
 
-.PHONY: help deps deps-run deps-peers build run demo demo-cluster test test-long fuzz crash sanitize loadtest bench format lint clean tarball deb test-deploy
+.PHONY: help deps deps-run deps-peers build run demo demo-cluster test test-long fuzz crash sanitize loadtest bench format lint clean tarball deb test-deploy test-cluster
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,8 +44,8 @@ test-long: deps ## the same with the long simulations, more crash rounds and lon
 fuzz: ## each fuzz target for a while (FUZZ_SECONDS, default 20)
 	@Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
-crash: build ## ROUNDS (default 50) of: answered 2xx, SIGKILL at once, restart; prints `lost 0 of N`
-	@python3 loadtest/crash.py --grapnel $(GRAPNEL) --rounds $(ROUNDS)
+crash: build ## ROUNDS (default 50) of load, SIGKILL, sometimes damage to the journal, restart; prints `lost 0 of N`
+	@python3 loadtest/crash.py --grapnel $(GRAPNEL) --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 sanitize: deps ## the Swift tests under the thread and the address sanitizer
 	@Tests/Support/sanitize.sh
@@ -71,6 +71,9 @@ deb: deps-run ## a Debian package of it: .build/dist/grapnel_*.deb
 
 test-deploy: deps ## the manifests, the chart, the unit and the rules, without a cluster
 	@python3 Tests/Deploy/run.py
+
+test-cluster: build ## the server against the API server that KUBECONFIG names; takes away all that it makes there
+	@python3 Tests/Cluster/run.py --grapnel $(GRAPNEL)
 
 clean: ## remove what was built and the quickstart's data
 	rm -rf .build .build-* loadtest/.build Benchmarks/.build Tests/Fuzz/.build data

@@ -187,12 +187,18 @@ def end_to_end(options):
 
 
 def run_end_to_end(options, more):
-    verdicts = os.path.join(ROOT, ".build", "end-to-end.json")
+    verdicts, tally = os.path.join(ROOT, ".build", "end-to-end.json"), Tally()
+    count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", "run.py"), "--grapnel", GRAPNEL,
+                                     "--json", verdicts] + (["--long"] if options.long else []) + more,
+                   7200 if options.long else 1500)
+    return tally
+
+
+def count_verdicts(tally, verdicts, command, timeout):
+    """Runs a command that leaves a list of verdicts in a file, and counts them."""
     if os.path.exists(verdicts):
         os.remove(verdicts)
-    status = run([sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", "run.py"), "--grapnel", GRAPNEL,
-                  "--json", verdicts] + (["--long"] if options.long else []) + more, 7200 if options.long else 1500)
-    tally = Tally()
+    status = run(command, timeout)
     if os.path.exists(verdicts):
         with open(verdicts) as f:
             for verdict in json.load(f):
@@ -204,7 +210,6 @@ def run_end_to_end(options, more):
                     tally.failed += 1
     if status != 0 and tally.failed == 0:
         tally.failed = 1
-    return tally
 
 
 def demo(options):
@@ -216,6 +221,28 @@ def demo(options):
         one = simple([sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 120)
         tally.passed += one.passed
         tally.failed += one.failed
+    return tally
+
+
+def guides(options):
+    """The manuals' commands and manifests, run as they stand there."""
+    tally, verdicts = Tally(), os.path.join(ROOT, ".build", "guides.json")
+    count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "Guides", "run.py"), "--grapnel", GRAPNEL,
+                                     "--json", verdicts], 600)
+    return tally
+
+
+def cluster(options):
+    """The checks against a real API server. Never by accident: a KUBECONFIG in the environment may name any cluster."""
+    tally = Tally()
+    if not os.environ.get("KUBECONFIG"):
+        tally.skip("KUBECONFIG names no API server for tests (`make test-cluster`)")
+    elif not os.environ.get("GRAPNEL_TEST_CLUSTER"):
+        tally.skip("KUBECONFIG is set, GRAPNEL_TEST_CLUSTER=1 is not (`make test-cluster` needs only the first)")
+    else:
+        verdicts = os.path.join(ROOT, ".build", "cluster.json")
+        count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "Cluster", "run.py"),
+                                         "--grapnel", GRAPNEL, "--json", verdicts], 1200)
     return tally
 
 
@@ -303,6 +330,8 @@ STAGES = [
     ("release", "release build", release_build),
     ("end-to-end", "end-to-end tests", end_to_end),
     ("demo", "demo", demo),
+    ("guides", "the guides, run", guides),
+    ("cluster", "a real API server", cluster),
     ("conformance", "conformance vectors", conformance),
     ("deploy", "deployment", deployment),
     ("loadtest", "load generator's tests", load_generator),

@@ -238,6 +238,49 @@ struct FailureTests {
         #expect(again.metrics.damage.value == 1)
     }
 
+    @Test("what was merged into a delivery that damage took is owed again, unless that one was done")
+    func mergedIntoDamage() throws {
+        for isDone in [false, true] {
+            let disk = SimulatedDisk(seed: 14)
+            let (writer, _) = try openJournal(disk)
+            for number in 0..<3 {
+                try store(TestDelivery(body: Array(repeating: UInt8(number), count: 3000)), in: writer)
+            }
+            let location = try #require(report(disk, writer).first { $0.sequence == 3 }?.location)
+            let plan = [PlanEntry(actionKind: 1, target: [1])]
+            for sequence in 1...3 as ClosedRange<UInt64> {
+                writer.appendPlan(sequence: sequence, entries: plan, now: 0)
+            }
+            writer.appendOutcomes(
+                [
+                    OutcomeEntry(sequence: 1, planIndex: 0, outcome: .merged, detail: 2),
+                    OutcomeEntry(sequence: 2, planIndex: 0, outcome: .merged, detail: 3),
+                ], now: 0)
+            if isDone {
+                writer.appendOutcomes([OutcomeEntry(sequence: 3, planIndex: 0, outcome: .done)], now: 0)
+            }
+            writer.close(now: 0)
+            let name = "0000000000000001.segment"
+            var bytes = try #require(disk.content(name))
+            bytes[Int(location.offset) + 1000] ^= 0x10
+            disk.kill()
+            disk.remove(name, andPlace: bytes)
+            // The newest that is still there stands for all; and once it is done, it stays done.
+            var (again, found) = try openJournal(disk)
+            #expect(found.damage.map(\.missing) == [3...3])
+            #expect(found.owed.map(\.sequence) == (isDone ? [] : [2]))
+            guard !isDone else { continue }
+            #expect(found.owed.first?.plan == plan)
+            #expect(found.owed.first?.progress.contains { $0.outcome != nil } == false)
+            again.appendOutcomes([OutcomeEntry(sequence: 2, planIndex: 0, outcome: .done)], now: 0)
+            #expect(again.owedCount == 0)
+            again.close(now: 0)
+            disk.kill()
+            (again, found) = try openJournal(disk)
+            #expect(found.owed.isEmpty)
+        }
+    }
+
     private func report(_ disk: SimulatedDisk, _ writer: JournalWriter) throws -> [StoredRecord] {
         var records: [StoredRecord] = []
         try writer.reader.follow(from: 1, through: writer.nextSequence) {

@@ -18,17 +18,25 @@ GENERATOR = os.path.join(ROOT, "loadtest", ".build", "release", "grapnel-load")
 
 
 class Scenario:
-    """Context manager: the server on core 0, with one Hook of type github that stores only."""
+    """Context manager: the server on core 0, with these manifests; without any, one Hook of type github that stores only."""
 
-    def __init__(self, options, loops=1, flags=()):
-        self.options, self.loops, self.flags = options, loops, list(flags)
+    def __init__(self, options, loops=1, flags=(), manifests=None):
+        self.options, self.loops, self.flags, self.manifests = options, loops, list(flags), manifests or plain_hook()
+
+    needs_generator, folder = True, None
+
+    def make_folder(self):
+        self.folder = self.folder or tempfile.mkdtemp(prefix="grapnel-load-", dir=self.options.data or None)
+        return self.folder
 
     def __enter__(self):
         for program, how in ((self.options.grapnel, "make build"), (GENERATOR, "make loadtest")):
+            if program == GENERATOR and not self.needs_generator:
+                continue
             if not os.access(program, os.X_OK):
                 sys.exit("%s is missing: %s" % (program, how))
-        self.folder = tempfile.mkdtemp(prefix="grapnel-load-", dir=self.options.data or None)
-        self.server = Server(os.path.abspath(self.options.grapnel), os.path.join(self.folder, "server"), plain_hook(),
+        self.make_folder()
+        self.server = Server(os.path.abspath(self.options.grapnel), os.path.join(self.folder, "server"), self.manifests,
                              loops=self.loops, flags=self.flags + self.options.server_flag,
                              wrapper=["taskset", "-c", self.options.server_cores])
         self.server.start()

@@ -4,6 +4,10 @@
 // its outcomes, so these are kept by sequence until the end, whether or not their delivery has been seen; what then has
 // no delivery belongs to one that is gone. A delivery that becomes final is dropped at once with all that is known of
 // it: no copy of it can follow, because only owed ones are copied. So memory grows with what is open, not with the log.
+//
+// A delivery that was merged into another one is final only because that one stands for it. If damage took the other one before it
+// was final, nobody does, and the merged one is owed again. The other's record is in the log before the outcome that names it, so what
+// has to be remembered are outcomes that name a delivery which is not there.
 
 struct LogRecovery: ~Copyable {
     private struct Delivery {
@@ -62,6 +66,10 @@ struct LogRecovery: ~Copyable {
     private(set) var lastSequence: UInt64 = 0
     private(set) var highestSequence: UInt64 = 0
     private var hasCopies = false
+    // Outcomes `merged` into a delivery that was not there when they were read; settled in `finish`.
+    private var unclaimed: [OutcomeEntry] = []
+    // The deliveries that these name, and whether they became final all the same.
+    private var heirs: [UInt64: Bool] = [:]
 
     init(checksum: Checksummer, dedupeEntriesMax: Int) {
         self.checksum = checksum
@@ -188,6 +196,27 @@ struct LogRecovery: ~Copyable {
     }
 
     private mutating func take(_ entry: OutcomeEntry) {
+        if entry.outcome == .merged, deliveries[entry.sequence] != nil, deliveries[entry.detail] == nil {
+            unclaimed.append(entry)
+            heirs[entry.detail] = heirs[entry.detail] ?? false
+        } else {
+            apply(entry)
+        }
+    }
+
+    /// Of the merged, those count whose heir damage did not take before it was final.
+    private mutating func settleUnclaimed() {
+        for entry in unclaimed where deliveries[entry.sequence] != nil {
+            let isLost =
+                deliveries[entry.detail] == nil && heirs[entry.detail] == false
+                && report.damage.contains { $0.missing?.contains(entry.detail) == true }
+            if !isLost { apply(entry) }
+        }
+        unclaimed = []
+        heirs = [:]
+    }
+
+    private mutating func apply(_ entry: OutcomeEntry) {
         var state = progress[entry.sequence] ?? Progress()
         let index = state.index(of: entry.planIndex)
         if entry.outcome.isFinal {
@@ -204,6 +233,7 @@ struct LogRecovery: ~Copyable {
     private mutating func settle(_ sequence: UInt64) {
         guard let state = progress[sequence] else { return }
         if state.isFinal {
+            if heirs[sequence] != nil { heirs[sequence] = true }
             if let delivery = deliveries.removeValue(forKey: sequence) {
                 dedupe.mark(delivery.header.dedupeHash, sequence: sequence, state.finalState)
             }
@@ -227,6 +257,7 @@ struct LogRecovery: ~Copyable {
 
     /// What is owed, once all segments were taken.
     mutating func finish(owed table: inout OwedTable, namespaces: inout NamespaceTable) {
+        settleUnclaimed()
         for sequence in deliveries.keys.sorted() {
             guard let delivery = deliveries[sequence] else { continue }
             let state = progress[sequence] ?? Progress()
