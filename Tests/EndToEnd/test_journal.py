@@ -151,7 +151,8 @@ def unknown_version(context):
                 f.seek(base)
                 f.write(block + struct.pack("<I", zlib.crc32(bytes(block))))
     before = contents(server.data)
-    for command in (["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], ["journal", "upgrade"],
+    for command in (["serve", "--manifests", server.manifests, "--listen", "127.0.0.1:0",
+                     "--admin-listen", "127.0.0.1:0"], ["journal", "upgrade"],
                     ["journal", "export"]):
         result = context.command(*command, "--data-dir", server.data)
         expect(result.returncode, 3, " ".join(command) + "\n" + result.stderr)
@@ -178,8 +179,9 @@ def strange_files(context):
             f.write(content)
         for what in ("verify", "inspect"):
             result = context.command("journal", what, "--data-dir", server.data)
-            expect(result.returncode, 1 if name != "head" else result.returncode, "%s of %s\n%s" % (what, name, result.stdout))
-            expect_that(result.returncode in (0, 1), "%s of %s: %r" % (what, name, result))
+            # One whole copy of the identity and no record is a segment that was prepared.
+            codes = (0, 1) if name in ("short", "head") else (1,)
+            expect_that(result.returncode in codes, "%s of %s: %r" % (what, name, result))
         os.remove(path)
     os.makedirs(folder + "00000000000000fe.segment")
     os.symlink("/etc/hostname", folder + "00000000000000fd.segment")
