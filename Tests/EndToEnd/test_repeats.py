@@ -120,7 +120,8 @@ def bounded(context):
     kube.down()
     answers = [server.push(padded_push(500, "%d" % i)) for i in range(400)]
     expect({a.status for a in answers}, {200}, "answers")
-    wait_until(lambda: server.metric("grapnel_trigger_owed_deliveries") >= 100, 20, "the bound")
+    # A build counts for more than one: what is to be said for it waits in memory too.
+    wait_until(lambda: server.metric("grapnel_trigger_owed_deliveries") >= 30, 20, "many that wait")
     for _ in range(20):
         expect_that(server.metric("grapnel_trigger_owed_deliveries") <= 100, "more in memory than the bound")
         time.sleep(0.02)

@@ -80,8 +80,8 @@ extension DispatcherCore {
     /// Starts what limits and breakers allow, namespaces in turn.
     mutating func startReady() {
         guard !isDraining else { return }
-        while running < settings.runningMax, round.first != IndexList.none {
-            let namespace = Int(round.first)
+        // Taken out for its turn: others may come to the front of the round meanwhile. It still counts as in the round.
+        while running < settings.runningMax, let namespace = round.popFirst(namespaces.links) {
             let cluster = namespaces[namespace].key.cluster
             if cluster != IndexList.none, clusters[Int(cluster)].running >= settings.runningPerClusterMax {
                 waitForCluster(namespace, Int(cluster))
@@ -95,21 +95,20 @@ extension DispatcherCore {
             listIfStartable(queue)
             let isFull = namespaces[namespace].running >= settings.runningPerNamespaceMax
             if namespaces[namespace].ready.isEmpty || isFull {
-                _ = round.popFirst(namespaces.links)
                 namespaces[namespace].isInRound = false
                 wakeNamespace(of: cluster)
             } else if namespaces[namespace].credit <= 0 {
-                _ = round.popFirst(namespaces.links)
                 namespaces[namespace].credit = namespaces[namespace].weight
                 round.append(namespace, &namespaces.links)
                 wakeNamespace(of: cluster)
+            } else {
+                round.prepend(namespace, &namespaces.links)
             }
         }
     }
 
-    /// The first of the round steps aside until its cluster has a place; in the middle of its turn it stays the next.
+    /// Steps aside until its cluster has a place; in the middle of its turn it stays the next.
     private mutating func waitForCluster(_ namespace: Int, _ cluster: Int) {
-        _ = round.popFirst(namespaces.links)
         let first = Int(clusters[cluster].waiting.first)
         if namespaces[namespace].credit < namespaces[namespace].weight
             || (first >= 0 && namespaces[namespace].lastStart < namespaces[first].lastStart)
