@@ -58,12 +58,20 @@ enum ClusterAccess {
         member.graceSeconds = Int(settings.pathGraceNanoseconds / ServerSettings.second)
         member.retiredPathsFile = settings.dataDirectory + "/retired-paths"
         member.isObserver = settings.observes
+        member.executor = executor
         do {
             return try ClusterMember(client, settings: member, logger: logger, changed: changed)
         } catch {
             throw .environment("\(error)")
         }
     }
+
+    /// One thread, however many clusters there are.
+    private static let executor: WatchExecutor? = {
+        let executor = WatchExecutor()
+        executor?.start()
+        return executor
+    }()
 
     /// Of this replica: the pod's name and something that no earlier process of that name had.
     private static let identity = host + "_" + UUID().uuidString.lowercased()
