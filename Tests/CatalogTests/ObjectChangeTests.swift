@@ -210,7 +210,7 @@ struct ObjectChangeTests {
                 let path = pick(["/hook/a", "/hook/b"])
                 let status =
                     #"{"webhookPath":"\#(path)","latestImage":"r.example.com/\#(pick(["a", "b"]))@sha256:1","n":\#(version)}"#
-                members.append(.init(name: "metadata", value: .object(metadata)))
+                members.insert(.init(name: "metadata", value: .object(metadata)), at: 0)
                 members.append(.init(name: "status", value: try json(status)))
             }
             objects[collection, default: [:]][name] = .object(members)
@@ -265,7 +265,7 @@ struct ObjectChangeTests {
             var known = compile(kept, filters)
             var skipped = 0
             var fresh: [ObjectCatalog.Collection: [String: [CatalogObject]]] = [:]
-            for step in 0..<300 {
+            for step in 0..<150 {
                 let (collection, name, value) = try world.step()
                 var needsCompilation = true
                 if let value {
@@ -288,7 +288,7 @@ struct ObjectChangeTests {
                 #expect(kept.secretReferences == scratch.secretReferences, "seed \(seed), step \(step)")
                 if known != wanted { return }
             }
-            #expect(skipped > 50, "seed \(seed): \(skipped) events were bookkeeping")
+            #expect(skipped > 10, "seed \(seed): \(skipped) events were bookkeeping")
         }
     }
 
@@ -312,18 +312,5 @@ struct ObjectChangeTests {
         #expect(list["team-b", "n1"] == nil)
         let twice = SortedObjects([try secret("b", "YQ=="), try secret("a", "YQ=="), try secret("b", "Yg==")])
         #expect(twice.list.map(\.facts.name) == ["a", "b"])
-    }
-}
-
-/// Vigna's SplitMix64.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

@@ -54,7 +54,7 @@ struct BookkeepingTests {
             return true
         }
 
-        func compileAndPublish(_ bookkeeping: Bookkeeping, meanwhile: () throws -> Void = {}) rethrows {
+        func compileAndPublish(_ bookkeeping: Bookkeeping, meanwhile: () throws -> Void = {}) throws {
             bookkeeping.beginCompiling(objects)
             var snapshot = CatalogSnapshot()
             snapshot.verdicts[identity] = .ready(path: "/hook/x")
@@ -68,7 +68,7 @@ struct BookkeepingTests {
         let box = try Box()
         let bookkeeping = box.bookkeeping(.own)
         box.take(try receiver(), bookkeeping)
-        box.compileAndPublish(bookkeeping)
+        try box.compileAndPublish(bookkeeping)
         #expect(box.status.backlog == 1)
         let entry = try #require(box.status.entry(of: try receiver().facts))
         let written = JSONValue.object(
@@ -87,7 +87,7 @@ struct BookkeepingTests {
         let box = try Box()
         let bookkeeping = box.bookkeeping(.own)
         box.take(try receiver(), bookkeeping)
-        box.compileAndPublish(bookkeeping)
+        try box.compileAndPublish(bookkeeping)
         // The content changes, and before it is compiled comes an event that changes nothing more.
         #expect(!box.take(try receiver(generation: 2, version: 2), bookkeeping))
         #expect(box.take(try receiver(generation: 2, version: 3), bookkeeping))
@@ -99,7 +99,7 @@ struct BookkeepingTests {
         }
         let entry = try #require(box.status.entry(of: try receiver().facts))
         #expect(entry.facts.generation == 3 && entry.verdict == nil)
-        box.compileAndPublish(bookkeeping)
+        try box.compileAndPublish(bookkeeping)
         #expect(box.status.entry(of: try receiver().facts)?.verdict == .ready(path: "/hook/x"))
     }
 
@@ -108,11 +108,11 @@ struct BookkeepingTests {
         let box = try Box()
         let bookkeeping = box.bookkeeping(.own)
         box.take(try receiver(), bookkeeping)
-        box.compileAndPublish(bookkeeping)
+        try box.compileAndPublish(bookkeeping)
         #expect(!box.status.refresh(try receiver(version: 2, uid: "other").facts))
         #expect(box.status.refresh(try receiver(version: 2).facts))
         box.take(try receiver(generation: 0), bookkeeping)
-        box.compileAndPublish(bookkeeping)
+        try box.compileAndPublish(bookkeeping)
         #expect(!box.status.refresh(try receiver(generation: 0, version: 5).facts))
     }
 
@@ -121,7 +121,7 @@ struct BookkeepingTests {
         let given = try Box()
         let bookkeeping = given.bookkeeping(.given)
         given.take(try receiver(), bookkeeping)
-        given.compileAndPublish(bookkeeping)
+        try given.compileAndPublish(bookkeeping)
         given.take(try receiver(version: 2, status: #"{"x":1}"#), bookkeeping)
         #expect(given.compilations == 0)
         given.take(try receiver(version: 3, status: #"{"webhookPath":"/hook/y"}"#), bookkeeping)

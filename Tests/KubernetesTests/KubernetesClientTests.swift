@@ -92,7 +92,7 @@ struct KubernetesClientTests {
             let waiting = (0..<20).map { _ in Task { try await write(isBackgroundSpent) } }
             for _ in 0..<20 { try await write(!isBackgroundSpent) }
             for task in waiting { task.cancel() }
-            for task in waiting { #expect(throws: KubernetesError.self) { try await task.value } }
+            for task in waiting { await #expect(throws: KubernetesError.self) { try await task.value } }
             await client.shutdown()
         }
     }
