@@ -30,6 +30,8 @@ public final class ClusterMember: Sendable {
         public var retiredPathsFile: String?
         /// Nothing is written to the cluster.
         public var isObserver = false
+        /// Where the objects are read and kept; nil: on the pool that all tasks share.
+        public var executor: (any TaskExecutor)?
 
         public init(source: ClusterSource.Settings, identity: String, host: String) {
             self.source = source
@@ -47,11 +49,10 @@ public final class ClusterMember: Sendable {
     private let presence: FluxPresence
     private let logger: Logger
     private let changed: @Sendable () -> Void
-    private let owner: Mutex<StatusOwner>
+    private let bookkeeping: Bookkeeping
+    private let rotationSeen = Mutex<UInt64?>(nil)
     private let tasks = Mutex<[Task<Void, Never>]>([])
     private let isLeader = Mutex(false)
-
-    private static let receiverKinds = Set(WatchedKind.all.filter { $0.kind == "Receiver" }.map(\.name))
 
     /// `changed` is called when the catalog may have changed. Throws when the file of old paths cannot be read.
     public init(
@@ -62,15 +63,20 @@ public final class ClusterMember: Sendable {
         self.logger = logger
         self.changed = changed
         rotation = try TokenRotation(graceSeconds: settings.graceSeconds, file: settings.retiredPathsFile)
-        source = ClusterSource(client, settings: settings.source, logger: logger, changed: changed)
         events = EventRecorder(client, instance: settings.host, logger: logger)
         status = StatusWriter(client, events: events, logger: logger)
+        let bookkeeping = Bookkeeping(status, owner: settings.statusOwner, changed: changed)
+        self.bookkeeping = bookkeeping
+        source = ClusterSource(client, settings: settings.source, logger: logger, changed: changed) {
+            bookkeeping.note($0, $1)
+        }
         presence = FluxPresence(client, namespace: settings.fluxNamespace)
-        owner = Mutex(settings.statusOwner)
     }
 
     public func start() {
-        var started = [Task { await source.run() }, Task { await keepTime() }]
+        var started = [
+            Task(executorPreference: settings.executor) { await self.source.run() }, Task { await keepTime() },
+        ]
         if settings.statusOwner == .auto { started.append(Task { await watchFlux() }) }
         if !settings.isObserver {
             started.append(Task { await status.run() })
@@ -93,7 +99,7 @@ public final class ClusterMember: Sendable {
     // MARK: - Catalog
 
     /// Who writes the status of Receivers now; `auto` until that is found out.
-    public var statusOwner: StatusOwner { owner.withLock { $0 } }
+    public var statusOwner: StatusOwner { bookkeeping.owner }
 
     /// Whether everything was listed, and it is known whose the status is.
     public var isSynced: Bool { source.isSynced && statusOwner != .auto }
@@ -109,22 +115,13 @@ public final class ClusterMember: Sendable {
 
     public func contribution() -> CatalogContribution {
         observeRotation()
+        bookkeeping.beginCompiling(source.objects)
         return source.objects.contribution()
     }
 
-    /// What was made of the catalog: tells it to the status of the receivers.
+    /// What was made of the catalog that `contribution` gave last: tells it to the status of the receivers.
     public func publish(_ snapshot: CatalogSnapshot) {
-        let owner = statusOwner
-        var kinds: Set<String> = [WatchedKind.hook.name]
-        if owner == .own { kinds.formUnion(Self.receiverKinds) }
-        let cluster = settings.source.cluster
-        status.submit(
-            source.objects.facts(of: kinds).map { facts in
-                let kind: ReceiverKind = facts.kind == "Hook" ? .hook : .receiver
-                let identity = RouteIdentity(
-                    cluster: cluster, kind: kind, namespace: facts.namespace, name: facts.name)
-                return StatusWriter.Entry(facts: facts, verdict: snapshot.verdicts[identity])
-            })
+        bookkeeping.publish(snapshot, source.objects, cluster: settings.source.cluster)
     }
 
     /// Tells the team of a receiver that its deliveries come to nothing.
@@ -138,14 +135,21 @@ public final class ClusterMember: Sendable {
     private func observeRotation() {
         // Before everything is known, a Secret that was not read yet would look like one that is gone.
         guard statusOwner == .own, source.isSynced else { return }
+        let revision = source.objects.tokenRevision
+        let now = Int(Date.now.timeIntervalSince1970)
+        let isSeen = rotationSeen.withLock { seen in
+            defer { seen = revision }
+            return seen == revision
+        }
+        if isSeen, rotation.nextExpiry.map({ $0 > now }) ?? true { return }
         var receivers: [RouteIdentity: ObjectFacts] = [:]
-        for facts in source.objects.facts(of: Self.receiverKinds) {
+        for facts in source.objects.facts(of: Bookkeeping.receiverKinds) {
             let identity = RouteIdentity(
                 cluster: settings.source.cluster, kind: .receiver, namespace: facts.namespace, name: facts.name)
             receivers[identity] = facts
         }
         let change = rotation.observe(
-            source.objects.tokens(), receivers: receivers, now: Int(Date.now.timeIntervalSince1970))
+            source.objects.tokens(), receivers: receivers, now: now)
         source.objects.setRetiredPaths(change.alive)
         for retired in change.begun {
             logger.notice(
@@ -179,7 +183,7 @@ public final class ClusterMember: Sendable {
     private func watchFlux() async {
         while !Task.isCancelled {
             if source.isSynced {
-                let managers = source.objects.facts(of: Self.receiverKinds).reduce(into: Set<String>()) {
+                let managers = source.objects.facts(of: Bookkeeping.receiverKinds).reduce(into: Set<String>()) {
                     $0.formUnion($1.statusManagers)
                 }
                 take(await presence.look(statusManagers: managers))
@@ -196,11 +200,7 @@ public final class ClusterMember: Sendable {
             case .live(let reason): (.given, reason)
             case .absent(let reason): (.own, reason)
             }
-        let isNew = owner.withLock { owner in
-            defer { owner = new }
-            return owner != new
-        }
-        guard isNew else { return }
+        guard bookkeeping.setOwner(new) else { return }
         logger.notice(
             new == .own
                 ? "the status of Receivers is written by this server" : "the status of Receivers is read, not written",

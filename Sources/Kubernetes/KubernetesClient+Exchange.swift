@@ -24,6 +24,7 @@ extension KubernetesClient {
         var contentType: String?
         var body: [UInt8]?
         var fields: [(String, String)] = []
+        var isInBackground = false
     }
 
     /// The body at a path.
@@ -35,10 +36,11 @@ extension KubernetesClient {
     func send(
         _ method: HTTPMethod, _ path: String, call: KubernetesCall, accept: String = "application/json",
         contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true, fields: [(String, String)] = [],
-        bounds: Bounds? = nil
+        bounds: Bounds? = nil, isInBackground: Bool = false
     ) async throws(KubernetesError) -> Data {
         let bounds = bounds ?? callBounds
-        let content = Content(accept: accept, contentType: contentType, body: body, fields: fields)
+        let content = Content(
+            accept: accept, contentType: contentType, body: body, fields: fields, isInBackground: isInBackground)
         var isSecond = false
         while true {
             let (request, identity) = try await request(method, path, call, content)
@@ -56,7 +58,7 @@ extension KubernetesClient {
     func request(
         _ method: HTTPMethod, _ path: String, _ call: KubernetesCall, _ content: Content
     ) async throws(KubernetesError) -> (HTTPClientRequest, CredentialSource.Identity) {
-        do { try await budget.wait() } catch {
+        do { try await (content.isInBackground ? backgroundBudget : budget).wait() } catch {
             throw KubernetesError(call: call, cause: .connection("cancelled"))
         }
         let identity: CredentialSource.Identity

@@ -84,13 +84,16 @@ extension KubernetesClient {
         try await write(.PUT, "update", resource, namespace, name, subresource, type: "application/json", body: body)
     }
 
-    /// Applies a JSON merge patch (RFC 7396) to an object or to its subresource (`status`). The answer is the object.
+    /// Applies a JSON merge patch (RFC 7396) to an object or to its subresource (`status`). The answer is the object. In the
+    /// background it waits for that budget.
     @discardableResult
     public func patch(
-        _ resource: APIResource, namespace: String?, name: String, subresource: String? = nil, body: [UInt8]
+        _ resource: APIResource, namespace: String?, name: String, subresource: String? = nil, body: [UInt8],
+        isInBackground: Bool = false
     ) async throws(KubernetesError) -> Data {
         try await write(
-            .PATCH, "patch", resource, namespace, name, subresource, type: "application/merge-patch+json", body: body)
+            .PATCH, "patch", resource, namespace, name, subresource, type: "application/merge-patch+json", body: body,
+            isInBackground: isInBackground)
     }
 
     /// Server-side apply: makes the object or sets the fields in `body` (JSON), which `fieldManager` owns from then on. Fields
@@ -135,7 +138,7 @@ extension KubernetesClient {
 
     private func write(
         _ method: HTTPMethod, _ verb: String, _ resource: APIResource, _ namespace: String?, _ name: String,
-        _ subresource: String?, query: String = "", type: String, body: [UInt8]
+        _ subresource: String?, query: String = "", type: String, body: [UInt8], isInBackground: Bool = false
     ) async throws(KubernetesError) -> Data {
         var call = Self.call(verb, resource, namespace, name)
         var path = try resource.path(namespace: namespace, name: name, call: call)
@@ -146,7 +149,8 @@ extension KubernetesClient {
         let target = path + query
         let named = call
         return try await forgettingPath(of: resource) { () async throws(KubernetesError) -> Data in
-            try await self.send(method, target, call: named, contentType: type, body: body)
+            try await self.send(
+                method, target, call: named, contentType: type, body: body, isInBackground: isInBackground)
         }
     }
 

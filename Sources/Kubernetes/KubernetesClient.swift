@@ -22,6 +22,10 @@ public final class KubernetesClient: Sendable {
         public var requestsPerSecond: Double = 50
         /// Requests at once after a quiet time.
         public var requestsBurst: Int = 100
+        /// The same of calls in the background (status, Events), which have a budget of their own: a start that writes thousands of
+        /// them keeps no trigger waiting.
+        public var backgroundPerSecond: Double = 50
+        public var backgroundBurst: Int = 50
         /// From the first byte sent to the last byte of the answer.
         public var timeoutSeconds: Int = 10
         /// Of an answer.
@@ -53,6 +57,7 @@ public final class KubernetesClient: Sendable {
     let http: HTTPClient
     let watchClients: WatchClients
     let budget: RequestBudget
+    let backgroundBudget: RequestBudget
     let credentials: CredentialSource
     let origin: Origin
     let logger: Logger
@@ -68,6 +73,7 @@ public final class KubernetesClient: Sendable {
         http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         watchClients = WatchClients(Self.watchConfiguration(configuration, settings), countMax: settings.watchesPerPool)
         budget = RequestBudget(perSecond: settings.requestsPerSecond, burst: settings.requestsBurst)
+        backgroundBudget = RequestBudget(perSecond: settings.backgroundPerSecond, burst: settings.backgroundBurst)
         credentials = CredentialSource(kubeconfig)
         discovery = Discovery(
             secondsKept: settings.discoverySeconds, missSecondsKept: settings.discoveryMissSeconds)
@@ -141,10 +147,12 @@ public final class KubernetesClient: Sendable {
         return try await read(path, call: call)
     }
 
-    /// Creates an object, or posts to a sub-resource of `name`. The body is JSON; the answer is the object made.
+    /// Creates an object, or posts to a sub-resource of `name`. The body is JSON; the answer is the object made. In the background it
+    /// waits for that budget.
     @discardableResult
     public func create(
-        _ resource: APIResource, namespace: String?, name: String? = nil, subresource: String? = nil, body: [UInt8]
+        _ resource: APIResource, namespace: String?, name: String? = nil, subresource: String? = nil, body: [UInt8],
+        isInBackground: Bool = false
     ) async throws(KubernetesError) -> Data {
         let call = KubernetesCall(
             verb: "create", group: resource.group,
@@ -158,7 +166,8 @@ public final class KubernetesClient: Sendable {
         }
         if let subresource { path += "/" + subresource }
         do {
-            return try await send(.POST, path, call: call, contentType: "application/json", body: body)
+            return try await send(
+                .POST, path, call: call, contentType: "application/json", body: body, isInBackground: isInBackground)
         } catch {
             if error.statusCode == 404, !error.isObjectMissing { await discovery.forget(group: resource.group) }
             throw error

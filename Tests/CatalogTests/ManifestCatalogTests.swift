@@ -214,7 +214,7 @@ private func names(_ snapshot: CatalogSnapshot) -> [String] { snapshot.routes.ma
 }
 
 /// Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014.
-struct SplitMix {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
     mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15

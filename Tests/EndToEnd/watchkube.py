@@ -298,9 +298,11 @@ class WatchKube(fakekube.FakeKube):
         with self.changed:
             if query.get("continue"):
                 snapshot, start = query["continue"].split("-")
-                if snapshot not in self.pages or int(snapshot) < self.oldest:
+                # Two kinds may be listed at one version.
+                kept = (snapshot, r.key, namespace)
+                if kept not in self.pages or int(snapshot) < self.oldest:
                     raise expired()
-                items, start = self.pages[snapshot], int(start)
+                items, start = self.pages[kept], int(start)
             else:
                 visible = selection(query)
                 items, start = [o for (ns, _), o in sorted(self.objects.get(r.key, {}).items())
@@ -308,7 +310,7 @@ class WatchKube(fakekube.FakeKube):
                 snapshot = str(self.version)
             end = start + (int(query.get("limit") or 0) or len(items))
             if end < len(items):
-                self.pages[snapshot] = items
+                self.pages[snapshot, r.key, namespace] = items
                 while len(self.pages) > PAGES_KEPT:
                     self.pages.popitem(last=False)
             return snapshot, "%s-%d" % (snapshot, end) if end < len(items) else "", items[start:end]

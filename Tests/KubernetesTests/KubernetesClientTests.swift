@@ -68,6 +68,35 @@ struct KubernetesClientTests {
         }
     }
 
+    @Test("Background calls that wait for their budget keep no trigger waiting, and the other way round")
+    func budgets() async throws {
+        let server = RawServer { _, _ in .bytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") }
+        defer { server.stop() }
+        let receivers = APIResource(
+            group: "notification.toolkit.fluxcd.io", version: "v1", kind: "Receiver", plural: "receivers",
+            isNamespaced: true)
+        for isBackgroundSpent in [true, false] {
+            // One call an hour, so that who has to wait waits for longer than any test.
+            let client = try client(server.url) { settings in
+                settings.requestsPerSecond = isBackgroundSpent ? 1_000 : 1 / 3_600
+                settings.requestsBurst = isBackgroundSpent ? 1_000 : 1
+                settings.backgroundPerSecond = isBackgroundSpent ? 1 / 3_600 : 1_000
+                settings.backgroundBurst = isBackgroundSpent ? 1 : 1_000
+            }
+            @Sendable func write(_ isInBackground: Bool) async throws(KubernetesError) {
+                try await client.patch(
+                    receivers, namespace: "team-a", name: "webapp", subresource: "status", body: Array("{}".utf8),
+                    isInBackground: isInBackground)
+            }
+            try await write(isBackgroundSpent)
+            let waiting = (0..<20).map { _ in Task { try await write(isBackgroundSpent) } }
+            for _ in 0..<20 { try await write(!isBackgroundSpent) }
+            for task in waiting { task.cancel() }
+            for task in waiting { await #expect(throws: KubernetesError.self) { try await task.value } }
+            await client.shutdown()
+        }
+    }
+
     @Test("TLS to a server that speaks none is a connection error")
     func noTLS() async throws {
         let server = RawServer { _, _ in .last("HTTP/1.1 400 Bad\r\n\r\n") }

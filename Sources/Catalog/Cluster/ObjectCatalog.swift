@@ -23,25 +23,39 @@ public final class ObjectCatalog: Sendable {
         public static func < (a: Collection, b: Collection) -> Bool {
             (a.kind, a.namespace, a.name) < (b.kind, b.namespace, b.name)
         }
-    }
 
-    private struct ObjectName: Hashable {
-        let namespace: String
-        let name: String
-    }
-
-    private struct Held {
-        var facts: ObjectFacts
-        /// The last good version.
-        var resource: ManifestResource?
-        /// What is wrong with the present one.
-        var problems: [ManifestFileProblem]
+        fileprivate var isOfSecrets: Bool { kind == "Secret" }
+        fileprivate var isOfReceivers: Bool { kind.hasPrefix("Receiver.") }
+        /// The kind without its group.
+        fileprivate var word: Substring { kind.prefix { $0 != "." } }
     }
 
     private struct State {
-        var collections: [Collection: [ObjectName: Held]] = [:]
+        var collections: [Collection: SortedObjects] = [:]
         var unreadable: [SecretName: String] = [:]
         var retiredPaths: [RetiredPath] = []
+        /// How many times each Secret is named.
+        var references: [SecretName: Int] = [:]
+        var tokenRevision: UInt64 = 0
+
+        /// Receivers or Secrets may be others.
+        mutating func noteTokens(_ collection: Collection) {
+            if collection.isOfSecrets || collection.isOfReceivers { tokenRevision += 1 }
+        }
+
+        mutating func count(_ object: CatalogObject, _ sign: Int) {
+            for name in object.secretReferences {
+                let count = references[name, default: 0] + sign
+                references[name] = count == 0 ? nil : count
+            }
+        }
+    }
+
+    /// What became of one event.
+    public struct Change: Sendable, Equatable {
+        public var object: ObjectChange
+        /// Whether the Secrets that receivers name may be others than before.
+        public var concernsReferences: Bool
     }
 
     /// The cluster's name.
@@ -53,35 +67,47 @@ public final class ObjectCatalog: Sendable {
     /// A complete list: what is not in it is gone.
     public func replace(_ collection: Collection, _ objects: [CatalogObject]) {
         state.withLock { state in
-            let old = state.collections[collection] ?? [:]
-            var new: [ObjectName: Held] = [:]
-            new.reserveCapacity(objects.count)
-            for object in objects {
-                let name = ObjectName(namespace: object.facts.namespace, name: object.facts.name)
-                new[name] = Self.held(object, old[name])
-            }
+            let old = state.collections[collection] ?? SortedObjects()
+            for object in old.list { state.count(object, -1) }
+            let new = SortedObjects(objects.map { $0.following(old[$0.facts.namespace, $0.facts.name]).object })
+            for object in new.list { state.count(object, 1) }
             state.collections[collection] = new
+            state.noteTokens(collection)
         }
     }
 
     /// An object that is new or changed.
-    public func apply(_ collection: Collection, _ object: CatalogObject) {
-        let name = ObjectName(namespace: object.facts.namespace, name: object.facts.name)
+    @discardableResult
+    public func apply(_ collection: Collection, _ object: CatalogObject) -> Change {
         state.withLock { state in
-            let old = state.collections[collection]?[name]
-            state.collections[collection, default: [:]][name] = Self.held(object, old)
+            let old = state.collections[collection]?[object.facts.namespace, object.facts.name]
+            let (object, change) = object.following(old)
+            state.collections[collection, default: SortedObjects()].put(object)
+            if change == .content { state.noteTokens(collection) }
+            let isSame = old?.secretReferences == object.secretReferences
+            if !isSame {
+                if let old { state.count(old, -1) }
+                state.count(object, 1)
+            }
+            return Change(
+                object: change, concernsReferences: !isSame && !(old == nil && object.secretReferences.isEmpty))
         }
     }
 
     public func remove(_ collection: Collection, namespace: String, name: String) {
-        state.withLock {
-            _ = $0.collections[collection]?.removeValue(forKey: ObjectName(namespace: namespace, name: name))
+        state.withLock { state in
+            guard let old = state.collections[collection]?.remove(namespace, name) else { return }
+            state.count(old, -1)
+            state.noteTokens(collection)
         }
     }
 
     /// The kind is no longer served, or no longer asked for.
     public func removeAll(_ collection: Collection) {
-        state.withLock { _ = $0.collections.removeValue(forKey: collection) }
+        state.withLock { state in
+            for object in state.collections.removeValue(forKey: collection)?.list ?? [] { state.count(object, -1) }
+            state.noteTokens(collection)
+        }
     }
 
     /// Why a Secret may not be read; nil when it may.
@@ -91,66 +117,57 @@ public final class ObjectCatalog: Sendable {
 
     public func setRetiredPaths(_ paths: [RetiredPath]) { state.withLock { $0.retiredPaths = paths } }
 
-    private static func held(_ object: CatalogObject, _ old: Held?) -> Held {
-        Held(facts: object.facts, resource: object.resource ?? old?.resource, problems: object.problems)
-    }
-
     /// Secrets that receivers name.
-    public var secretReferences: Set<SecretName> {
-        state.withLock { state in
-            var names: Set<SecretName> = []
-            for objects in state.collections.values {
-                for held in objects.values { names.formUnion(held.resource?.secretReferences ?? []) }
-            }
-            return names
-        }
-    }
+    public var secretReferences: Set<SecretName> { state.withLock { Set($0.references.keys) } }
 
     /// Bookkeeping of all receivers of these kinds.
-    public func facts(of kinds: Set<String>) -> [ObjectFacts] {
+    public func facts(of kinds: Set<String>) -> [ObjectFacts] { objects(of: kinds).map(\.facts) }
+
+    /// All objects of these kinds, as they are now.
+    package func objects(of kinds: Set<String>) -> [CatalogObject] {
         state.withLock { state in
-            state.collections.filter { kinds.contains($0.key.kind) }.flatMap { $0.value.values.map(\.facts) }
+            state.collections.filter { kinds.contains($0.key.kind) }.flatMap { $0.value.list }
         }
     }
 
     /// Bookkeeping of one receiver; nil when there is none.
     public func facts(of identity: RouteIdentity) -> ObjectFacts? {
         let word = identity.kind.name
-        let name = ObjectName(namespace: identity.namespace, name: identity.name)
         return state.withLock { state in
             for (collection, objects) in state.collections where collection.kind.hasPrefix(word + ".") {
-                if let held = objects[name] { return held.facts }
+                if let object = objects[identity.namespace, identity.name] { return object.facts }
             }
             return nil
         }
     }
 
+    /// Grows with every change of a Receiver or a Secret: while it stays, `tokens()` gives the same.
+    public var tokenRevision: UInt64 { state.withLock { $0.tokenRevision } }
+
     /// Flux's tokens as they are now, by Receiver: what a rotation is told from.
     public func tokens() -> [RouteIdentity: SecretBytes] {
-        state.withLock { state in
-            var secrets: [SecretName: SecretManifest] = [:]
-            for objects in state.collections.values {
-                for held in objects.values {
-                    if case .secret(let secret)? = held.resource {
-                        secrets[SecretName(namespace: secret.namespace, name: secret.name)] = secret
-                    }
-                }
+        let collections = state.withLock { $0.collections }.sorted { $0.key < $1.key }
+        var secrets: [SecretName: SecretManifest] = [:]
+        for (collection, objects) in collections where collection.isOfSecrets {
+            for object in objects.list {
+                guard case .secret(let secret)? = object.resource else { continue }
+                // As in the catalog, the first counts: what is watched before what was read once.
+                let name = SecretName(namespace: secret.namespace, name: secret.name)
+                if secrets[name] == nil { secrets[name] = secret }
             }
-            var tokens: [RouteIdentity: SecretBytes] = [:]
-            for objects in state.collections.values {
-                for held in objects.values {
-                    guard case .receiver(let receiver)? = held.resource, let name = receiver.secretName else {
-                        continue
-                    }
-                    let namespace = receiver.metadata.namespace
-                    tokens[
-                        RouteIdentity(
-                            cluster: cluster, kind: .receiver, namespace: namespace, name: receiver.metadata.name)] =
-                        secrets[SecretName(namespace: namespace, name: name)]?.values["token"]
-                }
-            }
-            return tokens
         }
+        var tokens: [RouteIdentity: SecretBytes] = [:]
+        for (collection, objects) in collections where collection.isOfReceivers {
+            for object in objects.list {
+                guard case .receiver(let receiver)? = object.resource, let name = receiver.secretName else { continue }
+                let namespace = receiver.metadata.namespace
+                tokens[
+                    RouteIdentity(
+                        cluster: cluster, kind: .receiver, namespace: namespace, name: receiver.metadata.name)] =
+                    secrets[SecretName(namespace: namespace, name: name)]?.values["token"]
+            }
+        }
+        return tokens
     }
 
     private func receiver(_ facts: ObjectFacts) -> RouteIdentity? {
@@ -172,9 +189,13 @@ public final class ObjectCatalog: Sendable {
         contribution.rank[place] = 0
         contribution.unreadableSecrets = state.unreadable
         contribution.retiredPaths = state.retiredPaths
+        // Only collections of one kind can hold the same object: two groups of Receivers, Secrets that are watched and that were read.
+        let words = Dictionary(grouping: state.collections.keys, by: \.word)
         var seen: Set<ResourceKey> = []
-        for (_, objects) in state.collections.sorted(by: { $0.key < $1.key }) {
-            for (_, held) in objects.sorted(by: { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }) {
+        contribution.resources.reserveCapacity(state.collections.values.reduce(0) { $0 + $1.list.count })
+        for (collection, objects) in state.collections.sorted(by: { $0.key < $1.key }) {
+            let isAlone = words[collection.word]?.count == 1
+            for held in objects.list {
                 contribution.counts.documents += 1
                 for problem in held.problems {
                     var message = problem.key.map { "\($0): \(problem.message)" } ?? problem.message
@@ -192,7 +213,7 @@ public final class ObjectCatalog: Sendable {
                 }
                 // Deletion stops a route at once, whatever keeps the object.
                 if held.facts.isBeingDeleted { continue }
-                guard let resource = held.resource, seen.insert(resource.key).inserted else { continue }
+                guard let resource = held.resource, isAlone || seen.insert(resource.key).inserted else { continue }
                 contribution.resources.append(PlacedResource(resource: resource, file: place, isOfTenant: true))
                 contribution.count(resource)
             }

@@ -16,8 +16,13 @@ public struct ObjectFacts: Sendable, Equatable {
     public var isBeingDeleted: Bool
     public var finalizers: [String]
     public var annotations: [String: String]
-    /// The whole `status`, of receivers only; `.null` when there is none.
-    public var status: JSONValue
+    /// The whole `status`, of receivers only; `.null` when there is none. Read anew from its text each time.
+    public var status: JSONValue {
+        get { statusText.isEmpty ? .null : JSONValue(statusText) ?? .null }
+        set { statusText = newValue.isNull ? [] : newValue.serialized }
+    }
+    /// As text it takes a fifth of the memory.
+    private var statusText: [UInt8] = []
     /// `spec.interval` of a Receiver as Go writes durations, `10m0s`; nil for others.
     public var interval: String?
     /// Who wrote the status (`metadata.managedFields`), of receivers only.
@@ -34,21 +39,26 @@ public struct ObjectFacts: Sendable, Equatable {
         isBeingDeleted = false
         finalizers = []
         annotations = [:]
-        status = .null
         statusManagers = []
     }
+
+    /// Kinds that are written to or about; of the others it is enough to know that they are there.
+    private static let kindsWithBookkeeping: Set<String> = ["Receiver", "Hook", "BuildConfig", "S2iBuilder"]
 
     /// nil for what is no object with a name.
     init?(_ object: JSONValue, apiVersion: String, kind: String) {
         guard let metadata = object["metadata"], let name = metadata["name"]?.text, !name.isEmpty else { return nil }
         self.init(
-            apiVersion: object["apiVersion"]?.text ?? apiVersion, kind: object["kind"]?.text ?? kind,
-            namespace: metadata["namespace"]?.text ?? "", name: name)
+            apiVersion: SharedText.of(object["apiVersion"]?.text ?? apiVersion),
+            kind: SharedText.of(object["kind"]?.text ?? kind),
+            namespace: SharedText.of(metadata["namespace"]?.text ?? ""),
+            name: name)
+        isBeingDeleted = metadata["deletionTimestamp"]?.text != nil
+        guard Self.kindsWithBookkeeping.contains(self.kind) else { return }
         uid = metadata["uid"]?.text ?? ""
         resourceVersion = metadata["resourceVersion"]?.text ?? ""
         if case .number(let text)? = metadata["generation"] { generation = Int(text) ?? 0 }
-        isBeingDeleted = metadata["deletionTimestamp"]?.text != nil
-        finalizers = (metadata["finalizers"]?.elements ?? []).compactMap(\.text)
+        finalizers = (metadata["finalizers"]?.elements ?? []).compactMap(\.text).map(SharedText.of)
         for member in metadata["annotations"]?.members ?? [] where Self.keepsAnnotation(member.name) {
             annotations[member.name] = member.value.text
         }
@@ -58,7 +68,7 @@ public struct ObjectFacts: Sendable, Equatable {
         for entry in metadata["managedFields"]?.elements ?? [] {
             let isStatus =
                 entry["subresource"]?.text == "status" || entry["fieldsV1"]?["f:status"] != nil
-            if isStatus, let manager = entry["manager"]?.text { statusManagers.insert(manager) }
+            if isStatus, let manager = entry["manager"]?.text { statusManagers.insert(SharedText.of(manager)) }
         }
     }
 

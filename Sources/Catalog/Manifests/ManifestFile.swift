@@ -4,8 +4,8 @@
 // last good version of that resource stays; when it does not, everything the file held before stays.
 
 import Delivery
-/// A good resource of a file.
-enum ManifestResource: Sendable {
+/// A good resource of a file. Indirect: it is passed from hand to hand and kept by the ten thousand, and so is one reference.
+indirect enum ManifestResource: Sendable {
     case receiver(ReceiverManifest)
     case hook(HookManifest)
     case secret(SecretManifest)

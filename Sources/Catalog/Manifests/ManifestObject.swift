@@ -69,7 +69,7 @@ struct ObjectMetadata {
         metadata.finish()
         guard findings.errors.count == errorsBefore else { return nil }
         self.name = name.value
-        self.namespace = namespace?.value ?? defaultNamespace
+        self.namespace = SharedText.of(namespace?.value ?? defaultNamespace)
         self.createdAt = created.flatMap(RFC3339.seconds)
         self.line = metadata.line
     }

@@ -33,7 +33,7 @@ struct ReceiverProvider: Sendable {
 }
 
 /// What another controller wrote into `status`.
-struct ReceiverStatusGiven: Sendable {
+struct ReceiverStatusGiven: Sendable, Equatable {
     var webhookPath: String?
     /// Condition type to status: `Ready` to `True`.
     var conditions: [String: String] = [:]

@@ -20,8 +20,8 @@ struct SourceManifest: Sendable {
         guard let spec = node["spec"], let url = (spec["url"] ?? spec["image"])?.text, !url.isEmpty else { return nil }
         self.metadata = metadata
         self.line = node.line
-        self.apiVersion = apiVersion
-        self.kind = kind
+        self.apiVersion = SharedText.of(apiVersion)
+        self.kind = SharedText.of(kind)
         self.url = url
         self.isImage = kind != "GitRepository"
         self.rule = Self.rule(spec["ref"], kind: kind)

@@ -44,19 +44,23 @@ public final class ClusterSource: Sendable {
     private let client: KubernetesClient
     private let logger: Logger
     private let changed: @Sendable () -> Void
+    private let noted: @Sendable (ObjectFacts, ObjectChange) -> Void
     private let secrets: SecretWatcher
 
     /// A kind that vanished keeps its objects for so long: an API server that restarts forgets its CRDs for a moment.
     static let vanishedGrace = Duration.seconds(300)
 
-    /// `changed` is called after each change, from any thread and often: who listens gathers.
+    /// `changed` is called after each change that the catalog may have to be compiled for, from any thread and often: who listens
+    /// gathers. `noted` is called in its place after those that leave the object's content as it was (never with `.content`).
     public init(
-        _ client: KubernetesClient, settings: Settings, logger: Logger, changed: @escaping @Sendable () -> Void
+        _ client: KubernetesClient, settings: Settings, logger: Logger, changed: @escaping @Sendable () -> Void,
+        noted: @escaping @Sendable (ObjectFacts, ObjectChange) -> Void
     ) {
         self.client = client
         self.settings = settings
         self.logger = logger
         self.changed = changed
+        self.noted = noted
         objects = ObjectCatalog(cluster: settings.cluster)
         secrets = SecretWatcher(
             client, settings: settings, objects: objects, report: report, logger: logger, changed: changed)
@@ -118,8 +122,9 @@ public final class ClusterSource: Sendable {
                 metadata: ["kind": "\(kind.name)", "count": "\(list.count)", "cluster": "\(settings.cluster)"])
             changed()
         case .applied(let object):
-            objects.apply(collection, object)
-            receiversChanged(kind)
+            let change = objects.apply(collection, object)
+            if change.concernsReferences { secrets.referencesChanged() }
+            if change.object == .content { changed() } else { noted(object.facts, change.object) }
         case .deleted(let object):
             objects.remove(collection, namespace: object.facts.namespace, name: object.facts.name)
             receiversChanged(kind)

@@ -111,14 +111,15 @@ public final class EventRecorder: Sendable {
         do throws(KubernetesError) {
             if known != nil {
                 do throws(KubernetesError) {
-                    try await client.patch(resource, namespace: namespace, name: account.name, body: body)
+                    try await client.patch(
+                        resource, namespace: namespace, name: account.name, body: body, isInBackground: true)
                 } catch {
                     // Events go after an hour.
                     guard error.isObjectMissing else { throw error }
-                    try await client.create(resource, namespace: namespace, body: body)
+                    try await client.create(resource, namespace: namespace, body: body, isInBackground: true)
                 }
             } else {
-                try await client.create(resource, namespace: namespace, body: body)
+                try await client.create(resource, namespace: namespace, body: body, isInBackground: true)
             }
         } catch {
             logger.debug(

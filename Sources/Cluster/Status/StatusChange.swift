@@ -37,7 +37,8 @@ public struct StatusChange: Sendable, Equatable {
             return
         }
         if hasFinalizer, !facts.finalizers.contains(Self.finalizer) { finalizers = facts.finalizers + [Self.finalizer] }
-        var conditions = Conditions(facts.status["conditions"], generation: facts.generation, now: now)
+        let present = facts.status
+        var conditions = Conditions(present["conditions"], generation: facts.generation, now: now)
         var wanted: [JSONValue.Member] = []
         var happened: Event?
         switch verdict {
@@ -65,7 +66,7 @@ public struct StatusChange: Sendable, Equatable {
         if let handled = facts.annotations[Self.requestedAt] {
             wanted.append(.init(name: "lastHandledReconcileAt", value: .string(handled)))
         }
-        status = wanted.filter { (facts.status[$0.name] ?? .null) != $0.value }
+        status = wanted.filter { (present[$0.name] ?? .null) != $0.value }
         if conditions.isChanged { status.append(.init(name: "conditions", value: conditions.value)) }
         if conditions.isChanged { event = happened }
     }

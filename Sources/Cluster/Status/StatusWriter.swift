@@ -13,7 +13,7 @@ internal import Synchronization
 
 public final class StatusWriter: Sendable {
     /// A receiver and what was found about it.
-    public struct Entry: Sendable {
+    public struct Entry: Sendable, Equatable {
         public var facts: ObjectFacts
         public var verdict: ReceiverVerdict?
 
@@ -32,6 +32,8 @@ public final class StatusWriter: Sendable {
 
     private struct State {
         var entries: [String: Entry] = [:]
+        /// Keys of entries that may ask for a write: new or changed since they were last found to ask for none.
+        var pending: Set<String> = []
         var written: [String: Written] = [:]
         var isLeader = false
     }
@@ -44,6 +46,9 @@ public final class StatusWriter: Sendable {
     private let wake: AsyncStream<Void>.Continuation
 
     private static let atOnce = 8
+    /// Entries that are worked out and written before the others are looked at again: what changes meanwhile need not wait for
+    /// thousands.
+    private static let batchMax = 64
     private static let backoffFirst = Duration.milliseconds(750)
     private static let backoffMax = Duration.seconds(900)
 
@@ -59,12 +64,36 @@ public final class StatusWriter: Sendable {
         state.withLock { state in
             var keyed: [String: Entry] = [:]
             keyed.reserveCapacity(entries.count)
-            for entry in entries { keyed[Self.key(entry.facts)] = entry }
+            for entry in entries {
+                let key = Self.key(entry.facts)
+                if state.entries[key] != entry { state.pending.insert(key) }
+                keyed[key] = entry
+            }
             state.entries = keyed
+            state.pending = state.pending.filter { keyed[$0] != nil }
             state.written = state.written.filter { keyed[$0.key] != nil }
         }
         wake.yield()
     }
+
+    /// A receiver whose content is what it was when it was submitted, as it is now. False when that is not so, or cannot be told: then
+    /// it has to be judged and submitted again.
+    func refresh(_ facts: ObjectFacts) -> Bool {
+        let isKnown = state.withLock { state in
+            let key = Self.key(facts)
+            guard facts.generation > 0, let old = state.entries[key], old.facts.generation == facts.generation,
+                old.facts.uid == facts.uid
+            else { return false }
+            state.entries[key]?.facts = facts
+            state.pending.insert(key)
+            return true
+        }
+        if isKnown { wake.yield() }
+        return isKnown
+    }
+
+    /// For tests.
+    func entry(of facts: ObjectFacts) -> Entry? { state.withLock { $0.entries[Self.key(facts)] } }
 
     public func setLeader(_ isLeader: Bool) {
         state.withLock { $0.isLeader = isLeader }
@@ -75,7 +104,7 @@ public final class StatusWriter: Sendable {
     public var backlog: Int {
         let now = Self.timestamp()
         return state.withLock { state in
-            state.entries.values.count { !Self.change($0, now).isEmpty }
+            state.pending.count { key in state.entries[key].map { !Self.change($0, now).isEmpty } ?? false }
         }
     }
 
@@ -95,36 +124,47 @@ public final class StatusWriter: Sendable {
     }
 
     private func writeDue() async {
-        let due = takeDue()
-        await withDiscardingTaskGroup { group in
-            // A fixed number of lanes, so that ten thousand changes are not ten thousand tasks.
-            let lanes = (0..<Self.atOnce).map { lane in
-                due.enumerated().filter { $0.offset % Self.atOnce == lane }.map(\.element)
-            }
-            for lane in lanes where !lane.isEmpty {
-                group.addTask {
-                    for (key, entry, change) in lane where !Task.isCancelled { await self.write(key, entry, change) }
+        while !Task.isCancelled {
+            let due = takeDue()
+            if due.isEmpty { return }
+            await withDiscardingTaskGroup { group in
+                for lane in 0..<min(Self.atOnce, due.count) {
+                    group.addTask {
+                        for index in stride(from: lane, to: due.count, by: Self.atOnce) where !Task.isCancelled {
+                            let (key, entry, change) = due[index]
+                            await self.write(key, entry, change)
+                        }
+                    }
                 }
             }
         }
     }
 
+    /// Writes that are to be made now, at most `batchMax`.
     private func takeDue() -> [(String, Entry, StatusChange)] {
         let now = Self.timestamp()
         let instant = ContinuousClock.now
         return state.withLock { state in
             guard state.isLeader else { return [] }
             var due: [(String, Entry, StatusChange)] = []
-            for (key, entry) in state.entries {
+            var settled: [String] = []
+            for key in state.pending {
+                guard let entry = state.entries[key] else { continue }
                 if let written = state.written[key], written.resourceVersion == entry.facts.resourceVersion,
                     instant < written.notBefore
                 {
                     continue
                 }
                 let change = Self.change(entry, now)
-                if !change.isEmpty { due.append((key, entry, change)) }
+                if change.isEmpty {
+                    settled.append(key)
+                } else {
+                    due.append((key, entry, change))
+                    if due.count == Self.batchMax { break }
+                }
             }
-            return due.sorted { $0.0 < $1.0 }
+            for key in settled { state.pending.remove(key) }
+            return due
         }
     }
 
@@ -140,14 +180,15 @@ public final class StatusWriter: Sendable {
             if let finalizers = change.finalizers {
                 try await client.patch(
                     resource, namespace: facts.namespace, name: facts.name,
-                    body: Self.body([.init(name: "finalizers", value: .array(finalizers.map { .string($0) }))], facts))
+                    body: Self.body([.init(name: "finalizers", value: .array(finalizers.map { .string($0) }))], facts),
+                    isInBackground: true)
             }
             if !change.status.isEmpty {
                 // After the finalizer the version is another; what conflicts is found by the next event.
                 let isFirst = change.finalizers == nil
                 try await client.patch(
                     resource, namespace: facts.namespace, name: facts.name, subresource: "status",
-                    body: Self.body([], isFirst ? facts : nil, status: change.status))
+                    body: Self.body([], isFirst ? facts : nil, status: change.status), isInBackground: true)
             }
             // The watch tells when it is so. If it should never tell, the write is tried again.
             note(key, facts, failures: 0, pause: .seconds(30))

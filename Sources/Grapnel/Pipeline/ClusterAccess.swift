@@ -62,12 +62,20 @@ enum ClusterAccess {
         member.retiredPathsFile =
             settings.dataDirectory + "/retired-paths" + (name == ClusterSettings.local ? "" : ".\(name)")
         member.isObserver = settings.observes
+        member.executor = executor
         do {
             return try ClusterMember(client, settings: member, logger: logger, changed: changed)
         } catch {
             throw .environment("\(error)")
         }
     }
+
+    /// One thread, however many clusters there are.
+    private static let executor: WatchExecutor? = {
+        let executor = WatchExecutor()
+        executor?.start()
+        return executor
+    }()
 
     /// Of this replica: the pod's name and something that no earlier process of that name had.
     private static let identity = host + "_" + UUID().uuidString.lowercased()

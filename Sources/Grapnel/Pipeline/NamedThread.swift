@@ -4,13 +4,17 @@ internal import CLinuxIO
 internal import Glibc
 
 enum NamedThread {
-    /// Starts a detached thread. `name` has at most 15 characters.
-    static func start(_ name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void) {
+    /// Starts a detached thread. `name` has at most 15 characters; `niceness` above 0 lets others go first (sched(7)).
+    static func start(
+        _ name: String, stackBytes: Int = 1 << 20, niceness: Int32 = 0, _ body: @escaping @Sendable () -> Void
+    ) {
         final class Box {
             let name: String
+            let niceness: Int32
             let body: @Sendable () -> Void
-            init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+            init(_ name: String, _ niceness: Int32, _ body: @escaping @Sendable () -> Void) {
                 self.name = name
+                self.niceness = niceness
                 self.body = body
             }
         }
@@ -19,12 +23,14 @@ enum NamedThread {
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         unsafe pthread_attr_setstacksize(&attributes, stackBytes)
         var thread = pthread_t()
-        let box = unsafe Unmanaged.passRetained(Box(name, body))
+        let box = unsafe Unmanaged.passRetained(Box(name, niceness, body))
         let failure = unsafe pthread_create(
             &thread, &attributes,
             { argument in
                 let box = unsafe Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue()
                 _ = unsafe box.name.withCString { unsafe cl_set_thread_name($0) }
+                // Of this thread alone on Linux (setpriority(2), "C library/kernel differences").
+                if box.niceness > 0 { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, box.niceness) }
                 box.body()
                 return nil
             }, box.toOpaque())
