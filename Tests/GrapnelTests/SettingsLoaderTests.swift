@@ -248,7 +248,7 @@ private func failure(
     @Test("every setting has a flag and every flag a setting")
     func flags() throws {
         let options = try ServeOptions.parse([])
-        let flags = (options.sources.all + options.server.all + options.limits.all).map(\.0)
+        let flags = (options.sources.all + options.server.all + options.limits.all + options.actions.all).map(\.0)
         let settings = SettingsTable.all.map(\.name) + SettingsTable.notBuilt.map(\.name).filter { $0 != "clusters" }
         #expect(Set(flags) == Set(settings))
         #expect(flags.count == Set(flags).count)
