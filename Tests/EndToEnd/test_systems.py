@@ -171,6 +171,9 @@ def openshift_build(context):
     commit = json.loads(body)["head_commit"]
     people = {who: {k: commit[who][k] for k in ("name", "email")} for who in ("author", "committer")}
     revision = {"type": "Git", "git": {"commit": commit["id"], "message": commit["message"], **people}}
+    labels = writes[0]["body"]["metadata"].pop("labels")
+    expect(list(labels), ["grapnel.dev/delivery"], "labels")
+    expect_that(re.fullmatch("[0-9a-v]{13}", labels["grapnel.dev/delivery"]), "the label is %r" % labels)
     expect(writes[0]["body"], {
         "kind": "BuildRequest", "apiVersion": "build.openshift.io/v1",
         "metadata": {"name": "orders", "annotations": {"grapnel.dev/sequence": str(answer.sequence),

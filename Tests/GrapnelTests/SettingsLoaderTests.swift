@@ -246,7 +246,7 @@ private func failure(
     @Test("every setting has a flag and every flag a setting")
     func flags() throws {
         let options = try ServeOptions.parse([])
-        let flags = (options.sources.all + options.server.all + options.limits.all).map(\.0)
+        let flags = (options.sources.all + options.server.all + options.limits.all + options.actions.all).map(\.0)
         #expect(Set(flags) == Set(SettingsTable.all.map(\.name)))
         #expect(flags.count == Set(flags).count)
     }
