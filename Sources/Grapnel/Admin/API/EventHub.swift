@@ -85,7 +85,9 @@ final class EventHub: Sendable {
             return !state.isRunning
         }
         guard let starts else { return false }
-        if starts { NamedThread.start("events") { self.run() } }
+        // What is durable from here on is told.
+        let begin = durableSequence()
+        if starts { NamedThread.start("events") { self.run(from: begin) } }
         return true
     }
 
@@ -109,8 +111,8 @@ final class EventHub: Sendable {
 
     // MARK: - The thread
 
-    private func run() {
-        var tail = JournalTail(reader: reader, through: durableSequence())
+    private func run(from begin: UInt64) {
+        var tail = JournalTail(reader: reader, through: begin)
         var recent = RecentRoutes(capacity: Self.recentMax)
         var quiet = 0
         while true {
