@@ -42,7 +42,8 @@ let server: Target = .executableTarget(
 
 let serverTests = test(
     "Grapnel", "CCrypto", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
-    .product(name: "ArgumentParser", package: "swift-argument-parser"), logging)
+    .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    .product(name: "NIOHTTP1", package: "swift-nio"), logging)
 
 let tests: [Target] =
     [

@@ -338,9 +338,12 @@ def slow_reader(context):
 
         def flood():
             body = b'{"ref": "refs/heads/%s"}' % (b"b" * 300)
-            with server.connect() as connection:
-                while not stop.is_set():
-                    connection.exchange(request("/hooks/team-a/webapp", body, github(body)))
+            while not stop.is_set():
+                with server.connect() as connection:
+                    for _ in range(5000):           # fewer than a connection may have
+                        if stop.is_set():
+                            break
+                        connection.exchange(request("/hooks/team-a/webapp", body, github(body)))
         thread = threading.Thread(target=flood)
         thread.start()
         try:
