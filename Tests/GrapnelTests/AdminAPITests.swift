@@ -250,7 +250,8 @@ struct AdminBoundsTests {
     @Test("a stream of events is taken apart wherever it is cut")
     func events() throws {
         let stream = Array(
-            "HTTP/1.0 200 OK\r\nA: b\r\n\r\n: hello\n\nevent: delivery\nid: 1\ndata: {\"a\":1}\n\nevent: gap\ndata: {}\n\n".utf8)
+            "HTTP/1.0 200 OK\r\nA: b\r\n\r\n: hello\n\nevent: delivery\nid: 1\ndata: {\"a\":1}\n\nevent: gap\ndata: {}\n\n"
+                .utf8)
         for cut in 0...stream.count {
             var reader = EventReader()
             let first = try #require(reader.take(stream[..<cut]))

@@ -171,8 +171,10 @@ final class AdminConnection: ChannelInboundHandler {
         self.client = client
         var headers = Self.headers("text/event-stream")
         headers.add(name: "Connection", value: "close")
+        // To HTTP/1.0 without chunks: the end of the connection ends it.
+        let version: HTTPVersion = head.version.major == 1 && head.version.minor == 0 ? .http1_0 : .http1_1
         context.write(
-            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers))), promise: nil)
+            wrapOutboundOut(.head(HTTPResponseHead(version: version, status: .ok, headers: headers))), promise: nil)
         context.writeAndFlush(
             wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ": grapnel\nretry: 2000\n\n")))), promise: nil)
     }

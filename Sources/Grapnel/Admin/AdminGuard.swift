@@ -45,7 +45,8 @@ final class AdminGuard: Sendable {
     /// nil when the request may go on.
     func refusal(of request: AdminRequest) -> AdminAnswer? {
         guard request.listener == .full else {
-            return .problem(.notFound, "not-found", "this address serves health and metrics; the API is on --admin-listen")
+            return .problem(
+                .notFound, "not-found", "this address serves health and metrics; the API is on --admin-listen")
         }
         if let tokenFile {
             if let refusal = tokenRefusal(request, tokenFile) { return refusal }
@@ -132,7 +133,8 @@ final class AdminGuard: Sendable {
     static func warning(tokenFile: String) -> String? {
         var status = Foundation.stat()
         guard unsafe stat(tokenFile, &status) == 0 else {
-            return "--admin-token-file \(tokenFile): \(SmallFile.text(of: errno)); until it is there the API answers 503"
+            return
+                "--admin-token-file \(tokenFile): \(SmallFile.text(of: errno)); until it is there the API answers 503"
         }
         guard status.st_mode & 0o077 == 0 else {
             return "--admin-token-file \(tokenFile) may be read by others; chmod 0600 it"

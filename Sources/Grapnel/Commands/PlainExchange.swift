@@ -85,7 +85,9 @@ enum PlainExchange {
                 throw .noAnswer(sendTrouble ?? (errno == EAGAIN && count < 0 ? "no answer in time" : trouble))
             }
             received += block[..<count]
-            guard received.count <= answerBytesMax else { throw .noAnswer("the answer is larger than \(answerBytesMax) bytes") }
+            guard received.count <= answerBytesMax else {
+                throw .noAnswer("the answer is larger than \(answerBytesMax) bytes")
+            }
         }
     }
 

@@ -17,7 +17,8 @@ extension MetricsPage {
             let identity = route.identity
             let figures = all[identity] ?? RouteCounts.Figures()
             if rows.count < routesMax {
-                rows.append((Self.labels(identity.cluster, identity.kind.name, identity.namespace, identity.name), figures))
+                rows.append(
+                    (Self.labels(identity.cluster, identity.kind.name, identity.namespace, identity.name), figures))
             } else {
                 other = Self.sum(other ?? RouteCounts.Figures(), figures)
             }
@@ -44,7 +45,8 @@ extension MetricsPage {
         }
         family("grapnel_route_dead_total", .counter, "Actions of a route that were given up.") { Double($0.dead) }
         family(
-            "grapnel_route_last_delivery_timestamp_seconds", .gauge, "When a route's last proven delivery came, Unix time."
+            "grapnel_route_last_delivery_timestamp_seconds", .gauge,
+            "When a route's last proven delivery came, Unix time."
         ) { $0.lastReceived == 0 ? nil : Double($0.lastReceived / 1_000_000) / 1000 }
     }
 

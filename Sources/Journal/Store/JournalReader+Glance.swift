@@ -118,7 +118,8 @@ extension JournalReader {
         guard !mayBeTorn else { return nil }
         var position = offset + 8
         while true {
-            let bytes = try window.bytes(from: position, count: Window.byteCount, atLeast: JournalFormat.recordHeaderBytes)
+            let bytes = try window.bytes(
+                from: position, count: Window.byteCount, atLeast: JournalFormat.recordHeaderBytes)
             guard bytes.count >= JournalFormat.recordHeaderBytes else { return nil }
             let found = bytes.withByteReader {
                 $0.firstIndex(of: JournalFormat.recordMagic, from: 0, leaving: JournalFormat.recordHeaderBytes)

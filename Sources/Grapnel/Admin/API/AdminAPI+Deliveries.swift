@@ -19,7 +19,8 @@ extension AdminAPI {
         }
         if let outcome {
             guard filter.outcomes.isEmpty else {
-                return Self.badParameter("outcome has no meaning here: these are the dead ones; use \(Self.prefix)/deliveries")
+                return Self.badParameter(
+                    "outcome has no meaning here: these are the dead ones; use \(Self.prefix)/deliveries")
             }
             filter.outcomes = [outcome]
         }
@@ -33,7 +34,8 @@ extension AdminAPI {
         var cursor: PageCursor?
         if let text = request.query.first(where: { $0.name == "cursor" })?.value {
             guard let value = PageCursor(text) else {
-                return Self.badParameter("cursor is the `next` of an earlier answer, as it stands there; begin without one")
+                return Self.badParameter(
+                    "cursor is the `next` of an earlier answer, as it stands there; begin without one")
             }
             cursor = value
         }

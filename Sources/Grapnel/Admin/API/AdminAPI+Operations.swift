@@ -48,7 +48,8 @@ extension AdminAPI {
         if delivery.decision == .duplicate {
             return RedeliveryRefusal(
                 status: .conflict, code: "body-not-kept",
-                message: "delivery \(delivery.sequence) repeats \(delivery.reference), which has the body: redeliver that")
+                message:
+                    "delivery \(delivery.sequence) repeats \(delivery.reference), which has the body: redeliver that")
         }
         if delivery.state == .owed || delivery.state == .failed {
             return RedeliveryRefusal(
@@ -80,10 +81,13 @@ extension AdminAPI {
     func redeliverMany(_ request: AdminRequest) -> AdminAnswer {
         let known: Set<String> = ["filter", "rate", "limit", "dryRun", "target"]
         guard let body = Self.object(request, known), let given = body["filter"]?.members, !given.isEmpty else {
-            return Self.badBody("a JSON object with filter, and if wanted rate, limit, dryRun and target; filter names at least one member")
+            return Self.badBody(
+                "a JSON object with filter, and if wanted rate, limit, dryRun and target; filter names at least one member"
+            )
         }
         guard given.allSatisfy({ DeliveryFilter.names.contains($0.name) && $0.value.text != nil }) else {
-            return Self.badBody("filter has the list's parameters as texts: \(DeliveryFilter.names.sorted().joined(separator: ", "))")
+            return Self.badBody(
+                "filter has the list's parameters as texts: \(DeliveryFilter.names.sorted().joined(separator: ", "))")
         }
         let rate = Self.integer(body["rate"], default: 10, RedeliveryJobs.ratesPerSecond)
         let limit = Self.integer(body["limit"], default: 1000, 1...RedeliveryJobs.deliveriesMax)
@@ -91,7 +95,8 @@ extension AdminAPI {
             body["target"] == nil || body["target"]?.text.map({ !$0.isEmpty }) == true
         else {
             return Self.badBody(
-                "rate is 1 to 1000 a second, limit 1 to \(RedeliveryJobs.deliveriesMax), dryRun true or false, target a text")
+                "rate is 1 to 1000 a second, limit 1 to \(RedeliveryJobs.deliveriesMax), dryRun true or false, target a text"
+            )
         }
         do throws(DeliveryFilter.Problem) {
             let filter = try DeliveryFilter(
@@ -148,7 +153,8 @@ extension AdminAPI {
         }
         guard let job else {
             return .problem(
-                .conflict, "redelivery-running", "another redelivery runs; GET \(Self.prefix)/redeliveries shows how far it is")
+                .conflict, "redelivery-running",
+                "another redelivery runs; GET \(Self.prefix)/redeliveries shows how far it is")
         }
         return .json(["selection": selection, "redelivery": job.json], status: .accepted)
     }
@@ -160,7 +166,8 @@ extension AdminAPI {
             let subject = PauseSubject(body)
         else {
             return Self.badBody(
-                "one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\"")
+                "one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\""
+            )
         }
         switch pauses.change(subject, isPaused: isPaused) {
         case .done(let isNew):
@@ -170,7 +177,8 @@ extension AdminAPI {
             ])
         case .full:
             return .problem(
-                .conflict, "too-many-paused", "\(PauseBook.subjectsMax) subjects are paused; resume some, or pause a namespace")
+                .conflict, "too-many-paused",
+                "\(PauseBook.subjectsMax) subjects are paused; resume some, or pause a namespace")
         case .failed(let trouble):
             return .problem(
                 .internalServerError, "not-kept", "it could not be written down, so nothing was changed: \(trouble)")

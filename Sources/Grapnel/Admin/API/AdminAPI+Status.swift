@@ -52,7 +52,9 @@ extension AdminAPI {
     func listQueues(_ request: AdminRequest) -> AdminAnswer {
         var limit = 100
         if let text = request.query.first(where: { $0.name == "limit" })?.value {
-            guard let value = Int(text), (1...1000).contains(value) else { return Self.badParameter("limit is 1 to 1000") }
+            guard let value = Int(text), (1...1000).contains(value) else {
+                return Self.badParameter("limit is 1 to 1000")
+            }
             limit = value
         }
         let (dispatcher, bound) = (parts.dispatcher, limit)
@@ -103,7 +105,8 @@ extension DispatcherSnapshot {
             "openBreakers": .array(
                 openBreakers.map {
                     [
-                        "key": .string($0.key), "state": .string($0.state.word), "reason": .string(Plain.text($0.reason)),
+                        "key": .string($0.key), "state": .string($0.state.word),
+                        "reason": .string(Plain.text($0.reason)),
                         "waitingQueues": .number("\($0.waitingQueues)"),
                     ]
                 }),

@@ -203,6 +203,7 @@ final class AdminAPI: AdminResponder {
         .problem(
             .notFound, "delivery-unknown",
             "the journal has no delivery \(sequence(text).map(String.init) ?? "of that name"); "
-                + "a delivery's number is in `Grapnel-Delivery` of its answer, and old ones go as --journal-max-bytes says")
+                + "a delivery's number is in `Grapnel-Delivery` of its answer, and old ones go as --journal-max-bytes says"
+        )
     }
 }

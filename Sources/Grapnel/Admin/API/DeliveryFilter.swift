@@ -61,7 +61,8 @@ struct DeliveryFilter: Sendable, Equatable {
         }
 
         func matches(_ route: RouteIdentity) -> Bool {
-            route.name == name && (namespace ?? route.namespace) == route.namespace && (kind ?? route.kind) == route.kind
+            route.name == name && (namespace ?? route.namespace) == route.namespace
+                && (kind ?? route.kind) == route.kind
         }
     }
 
@@ -101,7 +102,8 @@ struct DeliveryFilter: Sendable, Equatable {
             for word in value.split(separator: ",", omittingEmptySubsequences: false) {
                 guard let outcome = OutcomeWord(rawValue: String(word)) else {
                     throw Problem(
-                        "outcome is one of \(OutcomeWord.allCases.map(\.rawValue).joined(separator: ", ")), or several with commas")
+                        "outcome is one of \(OutcomeWord.allCases.map(\.rawValue).joined(separator: ", ")), or several with commas"
+                    )
                 }
                 outcomes.insert(outcome)
             }

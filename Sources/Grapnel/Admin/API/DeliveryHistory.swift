@@ -99,7 +99,8 @@ struct DeliveryHistory: Sendable {
         return [
             "received": .string(APITime.text(received)), "planned": text(plannedAt),
             "firstOutcome": text(said.first?.at), "lastFinalOutcome": text(last?.at),
-            "seconds": last.map { .number("\(Double($0.at > received ? ($0.at - received) / 1_000_000 : 0) / 1000)") } ?? .null,
+            "seconds": last.map { .number("\(Double($0.at > received ? ($0.at - received) / 1_000_000 : 0) / 1000)") }
+                ?? .null,
         ]
     }
 }

@@ -61,7 +61,8 @@ struct DeliveryReport: Sendable {
         func optional(_ value: UInt64, _ isThere: Bool) -> JSONValue { isThere ? .number("\(value)") : .null }
         let reason: JSONValue =
             delivery.decision == .ignored
-            ? .string(Delivery.IgnoredReason(rawValue: delivery.ignoredReason)?.name ?? "reason-\(delivery.ignoredReason)")
+            ? .string(
+                Delivery.IgnoredReason(rawValue: delivery.ignoredReason)?.name ?? "reason-\(delivery.ignoredReason)")
             : .null
         return [
             .init(name: "sequence", value: .number("\(delivery.sequence)")),
@@ -79,6 +80,10 @@ struct DeliveryReport: Sendable {
             .init(
                 name: "mergedInto",
                 value: optional(delivery.progress.mergedInto, delivery.progress.mergedInto != 0)),
+            .init(
+                name: "redeliveryOf",
+                value: optional(
+                    delivery.reference, delivery.flags.contains(.redelivered) && !delivery.flags.contains(.adopted))),
             .init(name: "adopted", value: .bool(delivery.flags.contains(.adopted))),
             .init(name: "sameIDOtherBody", value: .bool(delivery.flags.contains(.sameIDOtherBody))),
             .init(name: "bodyBytes", value: bodyBytes.map { .number("\($0)") } ?? .null),

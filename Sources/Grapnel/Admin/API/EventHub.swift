@@ -15,7 +15,7 @@ internal import Synchronization
 
 /// One listener. Bytes leave through `send`, on the connection's own thread.
 final class EventClient: Sendable {
-    static let pendingBytesMax = 256 << 10
+    static let pendingBytesMax = 1 << 20
 
     /// Bytes, whether they are the last, and who is to be told when they were taken.
     typealias Send = @Sendable ([UInt8], Bool, @escaping @Sendable (Int) -> Void) -> Void
@@ -123,7 +123,9 @@ final class EventHub: Sendable {
             guard let clients else { return }
             var gone: [ObjectIdentifier] = []
             func tell(_ text: String, _ isMeant: (EventClient) -> Bool) {
-                for client in clients where isMeant(client) && !client.offer(text) { gone.append(ObjectIdentifier(client)) }
+                for client in clients where isMeant(client) && !client.offer(text) {
+                    gone.append(ObjectIdentifier(client))
+                }
             }
             let told = look(&tail, &recent, tell)
             quiet = told ? 0 : quiet + 1
@@ -171,7 +173,8 @@ final class EventHub: Sendable {
         let deadline = cl_now_monotonic() + 500_000_000
         for (delivery, identity) in deliveries {
             var known: Event??
-            let text = Self.event("delivery", id: delivery.sequence, report.row(delivery, of: identity, deadline: deadline))
+            let text = Self.event(
+                "delivery", id: delivery.sequence, report.row(delivery, of: identity, deadline: deadline))
             tell(text) { client in
                 guard client.filter.matches(delivery, of: identity) else { return false }
                 guard client.filter.readsBody else { return true }

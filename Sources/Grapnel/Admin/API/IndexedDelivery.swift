@@ -7,7 +7,7 @@ struct IndexedDelivery: Sendable {
     var sequence: UInt64
     /// Nanoseconds since 1970.
     var received: UInt64
-    /// A duplicate: what it repeats; adopted: its sequence where it came from.
+    /// A duplicate: what it repeats; a redelivery: the first one; adopted: its sequence where it came from.
     var reference: UInt64
     var idHash: UInt64
     var segment: UInt64
@@ -41,7 +41,8 @@ struct IndexedDelivery: Sendable {
 
     var state: DeliveryState {
         switch decision {
-        case .accepted: progress.state
+        // Concluded where it came from: nothing is owed here.
+        case .accepted: flags.contains(.concluded) && !progress.isFinal ? .done : progress.state
         case .stored: .done
         case .ignored: .ignored
         case .duplicate: .duplicate

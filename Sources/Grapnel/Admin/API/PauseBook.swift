@@ -46,7 +46,8 @@ final class PauseBook: Sendable {
     }
 
     private static func unreadable(_ path: String) -> CommandFailure {
-        .environment("\(path) says what is paused and cannot be understood; repair it, or remove it to resume everything")
+        .environment(
+            "\(path) says what is paused and cannot be understood; repair it, or remove it to resume everything")
     }
 
     var all: Set<PauseSubject> { subjects.withLock { $0 } }
@@ -84,7 +85,8 @@ extension PauseSubject {
     /// nil when the value is none of the three forms. A route may be an object or `Kind/namespace/name`; the cluster is `local` unless
     /// it is given.
     init?(_ value: JSONValue) {
-        guard let members = value.members, members.allSatisfy({ ["route", "namespace", "target", "cluster"].contains($0.name) })
+        guard let members = value.members,
+            members.allSatisfy({ ["route", "namespace", "target", "cluster"].contains($0.name) })
         else { return nil }
         let cluster = value["cluster"]?.text ?? "local"
         let given = ["route", "namespace", "target"].filter { value[$0] != nil }

@@ -95,7 +95,9 @@ final class RedeliveryJobs: Sendable {
         let begin = cl_now_monotonic()
         for (index, sequence) in job.sequences.enumerated() {
             let due = begin + UInt64(index) * 1_000_000_000 / UInt64(job.rate)
-            while cl_now_monotonic() < due, !isStopping { usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1))) }
+            while cl_now_monotonic() < due, !isStopping {
+                usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1)))
+            }
             if isStopping { break }
             let result = entries(sequence).flatMap { redeliver(sequence, $0) }
             change(job.id) { job in

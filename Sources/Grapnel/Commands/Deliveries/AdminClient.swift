@@ -12,7 +12,8 @@ struct AdminOptions: ParsableArguments {
     var dataDir: String?
     @Option(
         help: ArgumentHelp(
-            "Where administration listens, as http://HOST:PORT (default: what the data directory says).", valueName: "url"))
+            "Where administration listens, as http://HOST:PORT (default: what the data directory says).",
+            valueName: "url"))
     var admin: String?
     @Option(
         help: ArgumentHelp(
@@ -31,7 +32,8 @@ struct AdminOptions: ParsableArguments {
             case .success(let bytes):
                 let trimmed = AdminGuard.trimmed(bytes)
                 guard !trimmed.isEmpty, trimmed.allSatisfy({ (0x21...0x7e).contains($0) }) else {
-                    throw .input("--admin-token-file \(file): no token in it; it is one line of visible ASCII characters")
+                    throw .input(
+                        "--admin-token-file \(file): no token in it; it is one line of visible ASCII characters")
                 }
                 token = String(decoding: trimmed, as: UTF8.self)
             case .failure(let failure): throw .input("--admin-token-file: \(failure)")
@@ -103,7 +105,9 @@ struct AdminClient {
         var result = ""
         for byte in text.utf8 {
             let scalar = Unicode.Scalar(byte)
-            if scalar.properties.isAlphabetic && byte < 0x80 || (0x30...0x39).contains(byte) || "-._~".utf8.contains(byte) {
+            if scalar.properties.isAlphabetic && byte < 0x80 || (0x30...0x39).contains(byte)
+                || "-._~".utf8.contains(byte)
+            {
                 result.unicodeScalars.append(scalar)
             } else {
                 let digits = String(byte, radix: 16, uppercase: true)
@@ -131,13 +135,16 @@ struct AdminClient {
         }
         let json = JSONValue(answer.body)
         guard (200..<300).contains(answer.status) else { throw Self.refusal(answer.status, json) }
-        guard let json else { throw .environment("http://\(authority) answers no JSON: is it a grapnel's --admin-listen?") }
+        guard let json else {
+            throw .environment("http://\(authority) answers no JSON: is it a grapnel's --admin-listen?")
+        }
         return json
     }
 
     private static func failure(_ failure: PlainExchange.Failure) -> CommandFailure {
         switch failure {
-        case .noConnection(let text): .environment("no server answers: \(text). Is it running, and is this its --admin-listen?")
+        case .noConnection(let text):
+            .environment("no server answers: \(text). Is it running, and is this its --admin-listen?")
         case .noAnswer(let text): .environment("the server did not answer: \(text)")
         }
     }
@@ -148,7 +155,9 @@ struct AdminClient {
         case 401:
             return .input("the server wants its admin token: \(message ?? "401"). Give it with --admin-token-file")
         case 404 where message != nil, 400, 409: return .input(message ?? "status \(status)")
-        case 404: return .environment("there is no API at that address: is it a grapnel's --admin-listen, and of this version?")
+        case 404:
+            return .environment(
+                "there is no API at that address: is it a grapnel's --admin-listen, and of this version?")
         default: return .environment(message.map { "the server refuses: \($0)" } ?? "the server answers \(status)")
         }
     }
@@ -162,7 +171,9 @@ struct AdminClient {
         defer { close(fd) }
         // HTTP/1.0: the answer ends with the connection and has no chunks.
         let request = head("GET", Self.target("/events", query), version: "1.0", bodyBytes: nil)
-        if let trouble = PlainExchange.write(Array(request.utf8), to: fd) { throw .environment("no answer: \(trouble)") }
+        if let trouble = PlainExchange.write(Array(request.utf8), to: fd) {
+            throw .environment("no answer: \(trouble)")
+        }
         var reader = EventReader()
         var block = [UInt8](repeating: 0, count: 64 << 10)
         while true {

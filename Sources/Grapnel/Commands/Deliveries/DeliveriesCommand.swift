@@ -26,7 +26,8 @@ struct DeliveriesCommand: ParsableCommand {
         var until: String?
         @Option(help: ArgumentHelp("Kind/namespace/name, namespace/name, or name.", valueName: "route"))
         var route: String?
-        @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Of routes of this namespace.", valueName: "name"))
+        @Option(
+            name: [.customShort("n"), .long], help: ArgumentHelp("Of routes of this namespace.", valueName: "name"))
         var namespace: String?
         @Option(help: ArgumentHelp("Of this sender type, such as github.", valueName: "type"))
         var sender: String?
@@ -107,7 +108,9 @@ struct DeliveriesCommand: ParsableCommand {
         @OptionGroup var admin: AdminOptions
 
         func validate() throws {
-            guard AdminAPI.sequence(sequence) != nil else { throw ValidationError("a sequence is a number such as 4711") }
+            guard AdminAPI.sequence(sequence) != nil else {
+                throw ValidationError("a sequence is a number such as 4711")
+            }
         }
 
         func run() throws {
@@ -190,7 +193,8 @@ struct DeliveriesCommand: ParsableCommand {
                 }
                 guard filter.query.isEmpty else { throw ValidationError("give a sequence or a filter, not both") }
             } else if filter.query.isEmpty {
-                throw ValidationError("which deliveries? Give a sequence, or a filter such as --outcome dead --since 1h")
+                throw ValidationError(
+                    "which deliveries? Give a sequence, or a filter such as --outcome dead --since 1h")
             }
             guard (1...1000).contains(rate) else { throw ValidationError("--rate is 1 to 1000 a second") }
             guard (1...10_000).contains(limit) else { throw ValidationError("--limit is 1 to 10000") }
@@ -244,7 +248,8 @@ struct DeliveriesCommand: ParsableCommand {
                     print(JSONText.pretty.text(job))
                 } else {
                     print(
-                        "\(DeliveryTable.text(job["redelivered"])) redelivered, \(DeliveryTable.text(job["refused"])) refused")
+                        "\(DeliveryTable.text(job["redelivered"])) redelivered, \(DeliveryTable.text(job["refused"])) refused"
+                    )
                     for refusal in job["refusals"]?.elements ?? [] {
                         Terminal.error(
                             "\(DeliveryTable.text(refusal["sequence"])): \(DeliveryTable.text(refusal["message"]))")

@@ -45,7 +45,9 @@ enum DeliveryTable {
         }
     }
 
-    private static func number(_ value: JSONValue?) -> String? { if case .number(let text)? = value { text } else { nil } }
+    private static func number(_ value: JSONValue?) -> String? {
+        if case .number(let text)? = value { text } else { nil }
+    }
 
     /// Without fractions of a second.
     private static func time(_ value: JSONValue?) -> String {

@@ -8,7 +8,10 @@ enum DeliveryText {
         var lines: [String] = []
         var pairs: [[String]] = [
             ["Delivery", text(delivery["sequence"])], ["Received", text(delivery["received"])],
-            ["Route", DeliveryTable.route(delivery["route"]) + (delivery["routeExists"]?.boolean == false ? " (gone)" : "")],
+            [
+                "Route",
+                DeliveryTable.route(delivery["route"]) + (delivery["routeExists"]?.boolean == false ? " (gone)" : ""),
+            ],
             ["Sender", text(delivery["sender"])], ["Event", text(delivery["event"])],
             ["Id", text(delivery["deliveryID"])], ["Decision", text(delivery["decision"])],
             ["Outcome", text(delivery["outcome"]) + (delivery["reason"]?.text.map { " (\(Plain.text($0)))" } ?? "")],
@@ -65,7 +68,9 @@ enum DeliveryText {
         lines.append("  body: \(DeliveryTable.text(body?["bytes"])) bytes")
         if withBody, body?["encoding"]?.text == "text", let content = body?["content"]?.text {
             lines.append("")
-            lines += content.split(separator: "\n", omittingEmptySubsequences: false).map { Plain.text($0, max: 100_000) }
+            lines += content.split(separator: "\n", omittingEmptySubsequences: false).map {
+                Plain.text($0, max: 100_000)
+            }
         }
         return lines
     }
