@@ -5,6 +5,7 @@ import Foundation
 import Journal
 import NIOHTTP1
 import Testing
+import Trigger
 
 @testable import Grapnel
 
@@ -248,18 +249,19 @@ struct AdminBoundsTests {
     }
 
     @Test("a stream of events is taken apart wherever it is cut")
-    func events() throws {
+    func events() {
         let stream = Array(
             "HTTP/1.0 200 OK\r\nA: b\r\n\r\n: hello\n\nevent: delivery\nid: 1\ndata: {\"a\":1}\n\nevent: gap\ndata: {}\n\n"
                 .utf8)
         for cut in 0...stream.count {
             var reader = EventReader()
-            let first = try #require(reader.take(stream[..<cut]))
-            let second = try #require(reader.take(stream[cut...]))
+            let first = reader.take(stream[..<cut]) ?? []
+            let second = reader.take(stream[cut...]) ?? []
             #expect((first + second).map(\.0) == ["delivery", "gap"], "cut at \(cut)")
         }
         var other = EventReader()
-        #expect(other.take(Array("SSH-2.0-x\r\n\r\n".utf8)) == nil)
+        let taken = other.take(Array("SSH-2.0-x\r\n\r\n".utf8))
+        #expect(taken == nil)
     }
 
     @Test("what is paused survives, and a damaged file is refused")
