@@ -204,7 +204,8 @@ struct DeliveryReport: Sendable {
         guard let definition, let stored, let payload, delivery.decision == .accepted || delivery.decision == .stored,
             payload.body.count <= Self.matchBytesMax
         else { return .null }
-        let explainer = TargetExplainer(client: nil, repositories: routes.repositories, images: routes.images)
+        let explainer = TargetExplainer(
+            clients: [:], repositories: routes.repositories, images: routes.allImages)
         let queued = QueuedDelivery(
             sequence: delivery.sequence, receivedNanoseconds: delivery.received, route: stored.route,
             location: DeliveryLocation(segment: delivery.segment, offset: delivery.offset, length: delivery.length))
