@@ -41,8 +41,9 @@ let server: Target = .executableTarget(
     swiftSettings: rules)
 
 let serverTests = test(
-    "Grapnel", "CCrypto", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
-    .product(name: "ArgumentParser", package: "swift-argument-parser"), logging)
+    "Grapnel", "CCrypto", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog", "Trigger",
+    .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    .product(name: "NIOHTTP1", package: "swift-nio"), logging)
 
 let tests: [Target] =
     [

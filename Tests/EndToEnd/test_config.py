@@ -281,11 +281,11 @@ def counts_and_warnings(context):
             "spec: {config: {secretCode: inl1ne-inl1ne}}"]))
     config = os.path.join(context.folder, "grapnel.yaml")
     with open(config, "w") as f:
-        f.write("metricsMaxRoutes: 5\nbuildService:\n  auth:\n    notification: {type: bearer, token: %s}\n" % TOKEN)
+        f.write("adminTokenFile: missing\nbuildService:\n  auth:\n    notification: {type: bearer, token: %s}\n" % TOKEN)
     result = context.command("check", "--config", config, "--manifests", manifests)
     expect(result.returncode, 0, "exit status: " + result.stderr)
     expect_that("0 Receivers, 1 Hooks, 1 BuildConfigs, 1 S2iBuilders, 1 Secrets" in result.stdout, result.stdout)
-    for part in ("grapnel.yaml:4: buildService.auth.notification.token", "--metrics-max-routes has no effect"):
+    for part in ("grapnel.yaml:4: buildService.auth.notification.token", "--admin-token-file"):
         expect_that(part in result.stderr, "no warning with %r: %r" % (part, result.stderr))
     expect_that(TOKEN not in result.stdout + result.stderr, "the secret is shown")
     server = context.server(manifests={"all.yaml": secret("webhook-token", TOKEN) + "---\n" + hook()}, config=open(config).read())

@@ -27,11 +27,13 @@ struct SettingsEffectTests {
         #expect(loaded.warnings.first?.contains("hunter2") == false)
     }
 
-    @Test("settings without effect are warned of", arguments: ["adminTokenFile", "metricsMaxRoutes"])
-    func withoutEffect(name: String) throws {
-        let loaded = try load("\(name): \(name == "metricsMaxRoutes" ? "5" : "token")\n")
-        #expect(loaded.warnings.contains { $0.contains("has no effect") }, "\(loaded.warnings)")
-        #expect(try load("maxBody: 1MiB\n").warnings.allSatisfy { !$0.contains("has no effect") })
+    @Test("an admin token that is not there, and an open listener without one, are warned of")
+    func adminToken() throws {
+        let missing = try load("adminTokenFile: no-such-token\n")
+        #expect(missing.warnings.contains { $0.contains("--admin-token-file") }, "\(missing.warnings)")
+        let open = try load("adminListen: 0.0.0.0:9293\n")
+        #expect(open.warnings.contains { $0.contains("--admin-token-file") }, "\(open.warnings)")
+        #expect(try load("maxBody: 1MiB\n").warnings.allSatisfy { !$0.contains("--admin") })
     }
 
     @Test("an entry of outbound.allow that is none is an error with its line: the list would be shorter than it looks")

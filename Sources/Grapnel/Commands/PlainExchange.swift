@@ -1,4 +1,4 @@
-// PlainExchange: one HTTP/1.1 request over one plain blocking socket, and its answer (RFC 9112). For `grapnel send` only.
+// PlainExchange: one HTTP/1.1 request over one plain blocking socket, and its answer (RFC 9112). For commands only.
 
 import Glibc
 
@@ -65,7 +65,9 @@ enum PlainExchange {
     private static let answerBytesMax = 1 << 20
     private static let timeoutSeconds = 15
 
-    static func send(_ request: [UInt8], host: String, port: UInt16) throws(Failure) -> PlainAnswer {
+    static func send(
+        _ request: [UInt8], host: String, port: UInt16, answerBytesMax: Int = PlainExchange.answerBytesMax
+    ) throws(Failure) -> PlainAnswer {
         let fd = try connection(host, port)
         defer { close(fd) }
         // A server may refuse before it has read everything: what it says then is worth more than the broken pipe.
@@ -83,12 +85,14 @@ enum PlainExchange {
                 throw .noAnswer(sendTrouble ?? (errno == EAGAIN && count < 0 ? "no answer in time" : trouble))
             }
             received += block[..<count]
-            guard received.count <= answerBytesMax else { throw .noAnswer("the answer is larger than 1 MiB") }
+            guard received.count <= answerBytesMax else {
+                throw .noAnswer("the answer is larger than \(answerBytesMax) bytes")
+            }
         }
     }
 
     /// nil, or what went wrong.
-    private static func write(_ request: [UInt8], to fd: Int32) -> String? {
+    static func write(_ request: [UInt8], to fd: Int32) -> String? {
         var sent = 0
         while sent < request.count {
             // Sound: the rest of the request is read, no more.
@@ -104,7 +108,7 @@ enum PlainExchange {
         return nil
     }
 
-    private static func connection(_ host: String, _ port: UInt16) throws(Failure) -> Int32 {
+    static func connection(_ host: String, _ port: UInt16) throws(Failure) -> Int32 {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?

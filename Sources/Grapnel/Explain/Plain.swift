@@ -57,9 +57,13 @@ struct Redaction: Sendable {
 
     /// `values` are what a request bears as credentials.
     init(_ secrets: KnownSecrets, values: [String] = []) {
+        self.init(secrets: secrets.all.map(\.secret), values: values)
+    }
+
+    init(secrets: [SecretBytes], values: [String] = []) {
         var texts: Set<String> = []
-        for known in secrets.all {
-            for bytes in [known.secret.bytes, Self.trimmed(known.secret.bytes)] {
+        for secret in secrets {
+            for bytes in [secret.bytes, Self.trimmed(secret.bytes)] {
                 texts.insert(String(decoding: bytes, as: UTF8.self))
                 texts.insert(Data(bytes).base64EncodedString())
                 texts.insert(bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
@@ -76,6 +80,20 @@ struct Redaction: Sendable {
         var result = text
         for secret in texts where result.contains(secret) { result = result.replacing(secret, with: "***") }
         return result
+    }
+
+    /// `*` in the place of each byte of a secret. Linear in both.
+    func masked(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for text in texts {
+            let secret = Array(text.utf8)
+            var from = 0
+            while let place = bytes[from...].firstRange(of: secret) {
+                bytes.replaceSubrange(place, with: repeatElement(UInt8(ascii: "*"), count: secret.count))
+                from = place.upperBound
+            }
+        }
+        return bytes
     }
 
     func callAsFunction(_ value: JSONValue) -> JSONValue {

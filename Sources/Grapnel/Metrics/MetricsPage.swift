@@ -24,6 +24,8 @@ struct MetricsPage: Sendable {
     var routes: CurrentRoutes
     var clusters: ClusterSet
     var gate: ListingGate
+    var counts: RouteCounts
+    var routesMax: Int
     var startedUnixSeconds: Double
     var version: String
 
@@ -39,6 +41,7 @@ struct MetricsPage: Sendable {
         rings(&text)
         triggers(&text)
         cluster(&text)
+        byRoute(&text)
         return text.text
     }
 

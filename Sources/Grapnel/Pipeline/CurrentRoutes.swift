@@ -18,6 +18,7 @@ final class CurrentRoutes: Trigger.RouteLookup {
 
     var table: RouteTable { current.withLock { $0.table } }
     var repositories: RepositoryIndex { current.withLock { $0.repositories } }
+    var allImages: [String: ImageIndex] { current.withLock { $0.images } }
     func images(of cluster: String) -> ImageIndex? { current.withLock { $0.images[cluster] } }
 
     func replace(_ configuration: Configuration) { current.withLock { $0 = configuration } }

@@ -88,7 +88,23 @@ extension DeliveryLoop where P: ~Copyable {
 
     private func note(_ cause: VerifyCause, of index: Int) {
         control.counters.count(cause)
-        control.refusals.note(table, unsafe Int(turn.routes[index]), cause)
+        let route = unsafe Int(turn.routes[index])
+        guard control.refusals.note(table, route, cause) else { return }
+        let pending = unsafe turn.pending[index]
+        var address: (UInt64, UInt64) = (0, 0)
+        if connections.isCurrent(pending.slot, pending.generation), !connections[Int(pending.slot)].isOrphan {
+            // Sound: the address has 16 bytes.
+            unsafe withUnsafeMutableBytes(of: &address) { bytes in
+                _ = unsafe cl_peer_address(
+                    connections[Int(pending.slot)].descriptor,
+                    bytes.baseAddress!.assumingMemoryBound(to: UInt8.self))
+            }
+        }
+        // Sound: head and body are the request's until it is settled, which comes later.
+        unsafe control.refusals.sample(
+            table, route, cause, at: nowUnixNanoseconds, source: address,
+            head: UnsafeRawBufferPointer(start: UnsafeRawPointer(pending.base), count: pending.headBytes),
+            body: pending.body)
     }
 
     private mutating func commitInline(_ desk: JournalDesk) {
@@ -204,9 +220,11 @@ extension DeliveryLoop where P: ~Copyable {
         case .ignored(let why):
             append.decision = .ignored
             append.ignoredReason = why.rawValue
+            routeCells.note(route, isIgnored: true, at: nowUnixNanoseconds)
             return DeliveryRecord(append: append, ignoredReason: why.rawValue)
         default: append.decision = table.hasActions(route) ? .accepted : .stored
         }
+        routeCells.note(route, isIgnored: false, at: nowUnixNanoseconds)
         return DeliveryRecord(append: append, ignoredReason: 0)
     }
 

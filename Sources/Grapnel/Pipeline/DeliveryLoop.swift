@@ -40,6 +40,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     var hungry: [UInt32] = []
 
     var table: RouteTable
+    /// Counts by route of this table.
+    var routeCells: RouteTally.Cells
     /// Older tables that deliveries in flight still point into, each until that many submissions are answered.
     var retiredTables: [(table: RouteTable, until: UInt64)] = []
     var tableGenerationSeen: UInt64 = 0
@@ -84,6 +86,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         self.listeners = listeners
         self.arena = arena
         table = control.table
+        routeCells = control.routeTally.begin(table)
         nowNanoseconds = cl_now_monotonic()
         nowUnixNanoseconds = cl_now_realtime()
         nowMilliseconds = nowNanoseconds / 1_000_000
@@ -166,6 +169,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         guard let newer = control.newerTable(than: &tableGenerationSeen) else { return }
         if inFlightCount > 0 { retiredTables.append((table, submittedCount)) }
         table = newer
+        routeCells = control.routeTally.begin(newer)
     }
 
     // - Connections

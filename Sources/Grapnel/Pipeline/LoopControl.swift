@@ -18,6 +18,7 @@ final class LoopControl: Sendable {
     let index: Int
     let counters = LoopCounters()
     let refusals = RefusalTally()
+    let routeTally = RouteTally()
     let wakeup: Int32
     private let state = Atomic<UInt8>(State.running.rawValue)
     private let tableGeneration = Atomic<UInt64>(0)

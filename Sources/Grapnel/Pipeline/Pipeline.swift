@@ -39,6 +39,8 @@ final class Pipeline: Sendable {
     private let lanes: [JournalLane]
     private let loops: [LoopControl]
     private let refusals: RefusalReporter
+    private let routeCounts = RouteCounts()
+    private let pauses: PauseBook
     private let reported: Mutex<Set<CatalogProblem>>
     private let budget: MemoryBudget
     private let dispatcher: Dispatcher
@@ -115,7 +117,11 @@ final class Pipeline: Sendable {
             routes: routes, runners: actions.runners,
             planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
             settings: DispatcherSettings(settings), metrics: TriggerMetrics(clusters: clusters.names), logger: logger,
-            onTrouble: { clusters.warn($0) })
+            onTrouble: { [routeCounts] trouble in
+                routeCounts.change(trouble.route) { if trouble.isDead { $0.dead += 1 } else { $0.failed += 1 } }
+                clusters.warn(trouble)
+            })
+        pauses = try PauseBook(dataDirectory: dataDirectory) { [dispatcher] in dispatcher.setPaused($0) }
         dispatcher.metrics.capacity.set(Int64(settings.queuedDeliveriesMax))
         // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
         gate = ListingGate(
@@ -145,7 +151,9 @@ final class Pipeline: Sendable {
             thread.wake()
         }
         reported = Mutex([])
-        refusals = RefusalReporter(controls.map(\.refusals), logger)
+        refusals = RefusalReporter(controls.map(\.refusals), routeCounts, logger)
+        let tallies = controls.map(\.routeTally)
+        routeCounts.gather { tallies.flatMap { $0.take() } }
         self.lanes = lanes
         isInline = loopCount == 1
 
@@ -331,7 +339,8 @@ final class Pipeline: Sendable {
         dispatcher.replay(gate.release(listed: listed))
     }
 
-    func answerAdmin(_ path: String, _ page: MetricsPage) -> AdminAnswer {
+    /// What stands outside of the API; nil: nothing does.
+    private func answerAdmin(_ path: String, _ page: MetricsPage) -> AdminAnswer? {
         switch path {
         case "/healthz": return AdminAnswer(status: .ok, body: "ok\n")
         case "/readyz":
@@ -341,8 +350,19 @@ final class Pipeline: Sendable {
             return AdminAnswer(status: isReady ? .ok : .serviceUnavailable, body: text)
         case "/metrics":
             return AdminAnswer(status: .ok, contentType: MetricsPage.contentType, body: page.render())
-        default: return AdminAnswer(status: .notFound, body: "not found: /healthz, /readyz and /metrics are here\n")
+        default: return nil
         }
+    }
+
+    private func makeAPI(_ page: MetricsPage) -> AdminAPI {
+        let (reader, desk) = (desk.writer.reader, desk)
+        let durable: @Sendable () -> UInt64 = { desk.durableSequence.load(ordering: .acquiring) }
+        let parts = AdminParts(
+            reader: reader, durableSequence: durable, routes: routes, dispatcher: dispatcher,
+            journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, refused: refusals.requests,
+            counts: routeCounts, redeliver: PlannedAgain.redeliverer(dispatcher, reader), settings: settings,
+            version: Version.number)
+        return AdminAPI(parts, pauses: pauses) { path in self.answerAdmin(path, page) }
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the manifests again.
@@ -350,11 +370,14 @@ final class Pipeline: Sendable {
         let page = MetricsPage(
             loops: loops, journal: desk.writer.metrics, trigger: dispatcher.metrics, hints: desk.hints, lanes: lanes,
             budget: budget, tls: tls, routes: routes, clusters: clusters, gate: gate,
+            counts: routeCounts, routesMax: settings.metricsRoutesMax,
             startedUnixSeconds: Double(cl_now_realtime()) * 1e-9, version: Version.number)
         let endpoints = [settings.adminListen] + (settings.metricsListen.map { [$0] } ?? [])
+        let api = makeAPI(page)
         let admin: AdminServer
         do {
-            admin = try AdminServer.start(on: endpoints.map { ($0.host, Int($0.port)) }) { self.answerAdmin($0, page) }
+            let listeners = endpoints.enumerated().map { AdminListener(endpoint: $1, role: $0 == 0 ? .full : .metrics) }
+            admin = try AdminServer.start(on: listeners, responder: api, hub: api.hub)
         } catch {
             throw .environment(
                 "cannot listen on \(endpoints.map(\.description).joined(separator: " or ")) for administration: \(error). "
@@ -386,6 +409,7 @@ final class Pipeline: Sendable {
             break
         }
         watcher?.stop()
+        api.stop()
         stop()
         admin.stop()
     }

@@ -63,11 +63,15 @@ struct RefusalDigest {
 /// Asks the loops once a second and logs. Stopped once, from the thread that made it.
 final class RefusalReporter: Sendable {
     private let tallies: [RefusalTally]
+    /// The last ones of each route.
+    let requests = RefusedRequests()
+    private let counts: RouteCounts
     private let logger: Logger
     private let digest = Mutex(RefusalDigest())
     private let ticks = Mutex<Task<Void, Never>?>(nil)
 
-    init(_ tallies: [RefusalTally], _ logger: Logger) {
+    init(_ tallies: [RefusalTally], _ counts: RouteCounts, _ logger: Logger) {
+        self.counts = counts
         self.tallies = tallies
         self.logger = logger
         let task = Task.detached { [weak self] in
@@ -87,9 +91,14 @@ final class RefusalReporter: Sendable {
 
     private func report() {
         var noted: [RefusalDigest.Key: UInt64] = [:]
-        for entry in tallies.flatMap({ $0.take() }) {
-            let key = RefusalDigest.Key(route: entry.table.definitions[entry.route].identity, cause: entry.cause)
-            noted[key, default: 0] += entry.count
+        for tally in tallies {
+            let taken = tally.take()
+            for entry in taken.entries {
+                let key = RefusalDigest.Key(route: entry.table.definitions[entry.route].identity, cause: entry.cause)
+                noted[key, default: 0] += entry.count
+                counts.change(key.route) { $0.refused += entry.count }
+            }
+            for (route, request) in taken.requests { requests.note(request, of: route) }
         }
         for line in digest.withLock({ $0.lines(noted, now: cl_now_monotonic()) }) { log(line) }
     }

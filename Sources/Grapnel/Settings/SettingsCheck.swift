@@ -105,13 +105,11 @@ enum SettingsCheck {
         var warnings: [String] = []
         if !settings.adminListen.isLoopback, settings.adminTokenFile == nil {
             warnings.append(
-                "--admin-listen \(settings.adminListen) is reachable from outside; use --metrics-listen for scrapers")
+                "--admin-listen \(settings.adminListen) is reachable from outside and there is no --admin-token-file: "
+                    + "the API is closed; use --metrics-listen for scrapers")
         }
-        if settings.adminTokenFile != nil {
-            warnings.append("--admin-token-file has no effect in this version: health, readiness and metrics are open")
-        }
-        if settings.metricsRoutesMax != ServerSettings().metricsRoutesMax {
-            warnings.append("--metrics-max-routes has no effect in this version: there are no metrics by route yet")
+        if let file = settings.adminTokenFile, let warning = AdminGuard.warning(tokenFile: file) {
+            warnings.append(warning)
         }
         if settings.durability != .sync {
             warnings.append(

@@ -51,6 +51,9 @@ public struct StoredRecord: Sendable {
     public var deliveryID: String { text(\.deliveryID) }
     public var eventName: String { text(\.eventName) }
 
+    /// The delivery that an adopted record was elsewhere; nil for every other.
+    public var origin: RecordOrigin? { RecordOrigin(header) }
+
     /// The entries of a plan; nil in other records.
     public var plan: [PlanEntry]? {
         guard header.type == .plan else { return nil }
@@ -93,7 +96,7 @@ public final class JournalReader: Sendable {
 
     private static let handlesMax = 32
 
-    private let disk: any Disk
+    let disk: any Disk
     let directory: SegmentDirectory
     let checksum: Checksummer
     private let formats: FormatVersions
@@ -220,7 +223,7 @@ public final class JournalReader: Sendable {
         return nil
     }
 
-    private func isCurrent(_ handle: Handle) throws(DiskError) -> Bool {
+    func isCurrent(_ handle: Handle) throws(DiskError) -> Bool {
         try identity(of: handle.file)?.incarnation == handle.incarnation
     }
 

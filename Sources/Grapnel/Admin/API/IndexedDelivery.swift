@@ -1,0 +1,59 @@
+// IndexedDelivery: one delivery as the index keeps it, without any text of its own.
+
+internal import Delivery
+internal import Journal
+
+struct IndexedDelivery: Sendable {
+    var sequence: UInt64
+    /// Nanoseconds since 1970.
+    var received: UInt64
+    /// A duplicate: what it repeats; a redelivery: the first one; adopted: its sequence where it came from.
+    var reference: UInt64
+    var idHash: UInt64
+    var segment: UInt64
+    var offset: UInt32
+    var length: UInt32
+    /// In the index's table of routes.
+    var route: UInt32
+    var sender: UInt8
+    var decision: Decision
+    var ignoredReason: UInt8
+    var flags: RecordFlags
+    var progress = DeliveryProgress()
+
+    init?(_ record: GlancedRecord, route: UInt32, idHash: UInt64) {
+        guard let decision = record.header.decision else { return nil }
+        sequence = record.sequence
+        received = record.header.timeUnixNanoseconds
+        reference = record.header.reference
+        self.idHash = idHash
+        segment = record.location.segment
+        offset = record.location.offset
+        length = record.location.length
+        self.route = route
+        sender = record.header.senderType
+        self.decision = decision
+        ignoredReason = record.header.ignoredReason
+        flags = record.header.flags
+    }
+
+    var location: RecordLocation { RecordLocation(segment: segment, offset: offset, length: length) }
+
+    var state: DeliveryState {
+        switch decision {
+        // Concluded where it came from: nothing is owed here.
+        case .accepted: flags.contains(.concluded) && !progress.isFinal ? .done : progress.state
+        case .stored: .done
+        case .ignored: .ignored
+        case .duplicate: .duplicate
+        }
+    }
+
+    func matches(_ words: Set<DeliveryFilter.OutcomeWord>) -> Bool {
+        guard !words.isEmpty else { return true }
+        if words.contains(.accepted), decision == .accepted || decision == .stored { return true }
+        // What failed and is tried again is owed too.
+        if words.contains(.owed), state == .failed { return true }
+        return DeliveryFilter.OutcomeWord(rawValue: state.rawValue).map(words.contains) ?? false
+    }
+}

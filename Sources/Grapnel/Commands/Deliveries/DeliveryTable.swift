@@ -1,0 +1,72 @@
+// DeliveryTable: deliveries of the API as lines for people: a table, or with more columns. What is in them was escaped by the server; it is
+// escaped again here, since a terminal acts on what it is sent.
+
+import ArgumentParser
+import Delivery
+
+enum DeliveryOutput: String, ExpressibleByArgument, CaseIterable {
+    case table, wide, json
+}
+
+enum DeliveryTable {
+    static let columns = ["SEQUENCE", "RECEIVED", "OUTCOME", "ROUTE", "EVENT", "DELIVERY"]
+    static let wideColumns = columns + ["SENDER", "BYTES", "REPOSITORY", "REF", "COMMIT", "NOTE"]
+
+    static func cells(_ row: JSONValue, isWide: Bool) -> [String] {
+        let outcome = text(row["outcome"]) + (row["reason"]?.text.map { "(\(Plain.text($0)))" } ?? "")
+        let cells = [
+            text(row["sequence"]), time(row["received"]), outcome, route(row["route"]), text(row["event"]),
+            text(row["deliveryID"]),
+        ]
+        guard isWide else { return cells }
+        var notes: [String] = []
+        if let original = number(row["duplicateOf"]) { notes.append("of #\(original)") }
+        if let into = number(row["mergedInto"]) { notes.append("into #\(into)") }
+        if row["adopted"]?.boolean == true { notes.append("adopted") }
+        if row["sameIDOtherBody"]?.boolean == true { notes.append("same id, other body") }
+        return cells + [
+            text(row["sender"]), text(row["bodyBytes"]), text(row["repository"]), text(row["ref"]),
+            String(text(row["commit"]).prefix(12)), notes.isEmpty ? "-" : notes.joined(separator: ", "),
+        ]
+    }
+
+    static func route(_ value: JSONValue?) -> String {
+        guard let value, value.members != nil else { return "-" }
+        let path = "\(text(value["kind"]))/\(text(value["namespace"]))/\(text(value["name"]))"
+        return value["cluster"]?.text == "local" ? path : "\(text(value["cluster"])):\(path)"
+    }
+
+    static func text(_ value: JSONValue?) -> String {
+        switch value {
+        case .string(let text): text.isEmpty ? "-" : Plain.text(text)
+        case .number(let text): text
+        case .bool(let value): value ? "yes" : "no"
+        default: "-"
+        }
+    }
+
+    private static func number(_ value: JSONValue?) -> String? {
+        if case .number(let text)? = value { text } else { nil }
+    }
+
+    /// Without fractions of a second.
+    private static func time(_ value: JSONValue?) -> String {
+        let text = text(value)
+        guard let dot = text.firstIndex(of: ".") else { return text }
+        return text[..<dot] + "Z"
+    }
+
+    /// Columns as wide as they need to be.
+    static func render(_ rows: [[String]]) -> [String] {
+        guard let count = rows.map(\.count).max() else { return [] }
+        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+        return rows.map { row in
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                line += cell
+                if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
+            }
+            return line
+        }
+    }
+}
