@@ -1,5 +1,7 @@
 // PlainExchange: one HTTP/1.1 request over one plain blocking socket, and its answer (RFC 9112). For commands only.
 
+// `timeval` is whoever's module comes first.
+import CLinuxIO
 import Glibc
 
 struct PlainAnswer: Equatable {

@@ -355,12 +355,12 @@ final class Pipeline: Sendable {
     }
 
     private func makeAPI(_ page: MetricsPage) -> AdminAPI {
-        let (reader, desk) = (desk.writer.reader, desk)
-        let durable: @Sendable () -> UInt64 = { desk.durableSequence.load(ordering: .acquiring) }
+        let (reader, history) = (desk.writer.reader, history)
+        let durable: @Sendable () -> UInt64 = { history.durableThrough }
         let parts = AdminParts(
             reader: reader, durableSequence: durable, routes: routes, dispatcher: dispatcher,
             journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, refused: refusals.requests,
-            counts: routeCounts, redeliver: PlannedAgain.redeliverer(dispatcher, reader), settings: settings,
+            counts: routeCounts, redeliver: redelivery.asked, settings: settings,
             version: Version.number)
         return AdminAPI(parts, pauses: pauses) { path in self.answerAdmin(path, page) }
     }
