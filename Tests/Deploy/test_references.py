@@ -218,7 +218,7 @@ def rules(objects):
 
 @test("no right is granted by a star, none is beyond what the server uses, and Secrets are only read")
 def smallest():
-    writes = {"leases": {"create", "get", "update"}, "events": {"create", "patch"}, "selfsubjectaccessreviews": {"create"}, "s2iruns": {"create"}}
+    writes = {"leases": {"create", "get", "update"}, "events": {"create", "patch"}, "selfsubjectaccessreviews": {"create"}, "s2iruns": {"create", "list"}}
     for name, objects in variants():
         for item, group, resource, rule in rules(objects):
             place = "%s: %s %s/%s" % (name, item["metadata"]["name"], group, resource)

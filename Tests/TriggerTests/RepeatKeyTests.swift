@@ -34,17 +34,8 @@ struct RepeatKeyTests {
             String(decoding: labelled, as: UTF8.self)
                 == #"{"kind":"X","metadata":{"name":"n","labels":{"a":"b","grapnel.dev/delivery":"\#(key)"}},"z":1}"#)
         #expect(
-            String(decoding: key.labelling(Array("{}".utf8), name: "x"), as: UTF8.self)
-                == #"{"metadata":{"name":"x","labels":{"grapnel.dev/delivery":"\#(key)"}}}"#)
+            String(decoding: key.labelling(Array("{}".utf8)), as: UTF8.self)
+                == #"{"metadata":{"labels":{"grapnel.dev/delivery":"\#(key)"}}}"#)
         for text in ["", "[]", "{", "nonsense"] { #expect(key.labelling(Array(text.utf8)) == Array(text.utf8)) }
-    }
-
-    @Test(
-        "A run's name is valid and at most 63 bytes long, however the builder is called",
-        arguments: ["b", "shop.", String(repeating: "a", count: 253), String(repeating: "a.", count: 100), "-", ""])
-    func names(builder: String) {
-        let name = S2iRunAction.name(builder, key(1, 2))
-        #expect(name.utf8.count <= 63 && name.hasSuffix("\(key(1, 2))"))
-        #expect(!name.contains(".-") && !name.contains("--") && !name.hasPrefix("-") && !name.hasPrefix("."))
     }
 }

@@ -101,6 +101,10 @@ enum AccessNeeds {
             need(builds, "builds", ["list"], places, nil, false)
             for strategy in strategies { need(builds, strategy, ["create"], places, nil, false) }
         }
+        func run(_ places: [String?]) {
+            need("devops.kubesphere.io", "s2iruns", ["create"], places, nil, true)
+            need("devops.kubesphere.io", "s2iruns", ["list"], places, nil, false)
+        }
         func act(_ act: Selection.Act, _ target: TargetReference, _ places: [String?]) {
             switch act {
             case .reconcile, .kpackRefresh:
@@ -108,7 +112,7 @@ enum AccessNeeds {
                 let plural = view.served.first { $0.key.group == group && $0.key.kind == target.kind }?.value.plural
                 need(group, plural ?? Self.plural(target.kind), ["patch"], places, nil, true)
             case .openshiftBuild: build(places)
-            case .s2iRun: need("devops.kubesphere.io", "s2iruns", ["create"], places, nil, true)
+            case .s2iRun: run(places)
             }
         }
         for route in snapshot.routes {
@@ -130,7 +134,7 @@ enum AccessNeeds {
                 build([route.identity.namespace])
                 need(builds, "buildconfigs/webhooks", ["create"], [route.identity.namespace], nil, false)
             case .s2iBuilder:
-                need("devops.kubesphere.io", "s2iruns", ["create"], [route.identity.namespace], nil, true)
+                run([route.identity.namespace])
             default: break
             }
         }

@@ -26,26 +26,17 @@ public struct OpenShiftBuildAction: ActionRunner {
         }
         guard let client = client(target.cluster) else { return .failed(.noCluster(target.cluster)) }
         do throws(KubernetesError) {
-            if attempt.isRepeat, let key = attempt.key, try await Self.exists(key, target, client) { return .done }
+            if attempt.isRepeat, let key = attempt.key,
+                try await key.isCarried(by: Self.builds, in: target.namespace, client)
+            {
+                return .done
+            }
             try await client.create(
                 Self.configs, namespace: target.namespace, name: target.name, subresource: "instantiate",
                 body: attempt.key?.labelling(request) ?? request)
             return .done
         } catch {
             return .failed(ReconcileAction.failure(error))
-        }
-    }
-
-    private static func exists(
-        _ key: RepeatKey, _ target: TargetReference, _ client: KubernetesClient
-    ) async throws(KubernetesError) -> Bool {
-        do throws(KubernetesError) {
-            let found = try await client.listMetadata(
-                builds, namespace: target.namespace, labelSelector: "\(RepeatKey.label)=\(key)")
-            return !found.isEmpty
-        } catch {
-            if error.statusCode == 403 { return false }
-            throw error
         }
     }
 }

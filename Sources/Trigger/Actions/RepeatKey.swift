@@ -2,10 +2,11 @@
 // was killed between action and outcome, or the answer was lost.
 //
 // 64 bits of FNV-1a over the journal's name, the delivery's sequence there (of an adopted delivery: its first journal and sequence) and
-// the entry of the plan as it is stored; 13 characters that may stand in names and labels. It proves nothing and need not: it stands
+// the entry of the plan as it is stored; 13 characters that may stand in labels. It proves nothing and need not: it stands
 // among one object's builds in one namespace.
 
 import Delivery
+import Kubernetes
 
 /// Names one entry of one delivery's plan, the same after every restart.
 public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
@@ -29,18 +30,29 @@ public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `object` with the label; as it is when it is no JSON object.
-    func labelling(_ object: [UInt8], name: String? = nil) -> [UInt8] {
+    func labelling(_ object: [UInt8]) -> [UInt8] {
         guard var members = JSONValue(object)?.members else { return object }
         Self.change("metadata", of: &members) { metadata in
-            if let name {
-                metadata = metadata.filter { $0.name != "name" } + [.init(name: "name", value: .string(name))]
-            }
             Self.change("labels", of: &metadata) { labels in
                 labels = labels.filter { $0.name != Self.label }
                 labels.append(.init(name: Self.label, value: .string(description)))
             }
         }
         return JSONValue.object(members).serialized
+    }
+
+    /// Whether an object of the namespace has the label. Without the right to look none is found: to do it twice is better than never.
+    func isCarried(
+        by resource: APIResource, in namespace: String, _ client: KubernetesClient
+    ) async throws(KubernetesError) -> Bool {
+        do throws(KubernetesError) {
+            let found = try await client.listMetadata(
+                resource, namespace: namespace, labelSelector: "\(Self.label)=\(self)")
+            return !found.isEmpty
+        } catch {
+            if error.statusCode == 403 { return false }
+            throw error
+        }
     }
 
     private static func change(

@@ -84,7 +84,8 @@
   verbs: [get, list, watch]
 - apiGroups: [devops.kubesphere.io]
   resources: [s2iruns]
-  verbs: [create]
+  # list: whether a run was made already, when an answer was lost or the server was killed.
+  verbs: [create, list]
 {{- end -}}
 
 {{- define "grapnel.rules.build-service" -}}
