@@ -304,7 +304,9 @@ struct WatchTests {
         #expect(pages.count == 20)
         // The first five fill what the allocator keeps; the other fifteen are 60 MiB. Other tests run at the same time. A sanitizer
         // keeps what was freed.
-        if ProcessInfo.processInfo.environment["GRAPNEL_SANITIZER"] == nil, let early = pages.dropFirst(4).first, let last = pages.last {
+        if ProcessInfo.processInfo.environment["GRAPNEL_SANITIZER"] == nil, let early = pages.dropFirst(4).first,
+            let last = pages.last
+        {
             #expect(last - early < 30 << 20, "\(last - early)")
         }
         await client.shutdown()

@@ -32,7 +32,8 @@ final class Handoff: Sendable {
     let hasEnded = Atomic<Bool>(false)
 
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate, waitingMax: Int,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate,
+        waitingMax: Int,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         self.hints = hints
