@@ -456,7 +456,7 @@ def flat(value, place=""):
         return [item for key, part in value.items() for item in flat(part, place + "/" + key)]
     if isinstance(value, list):
         return [item for part in value for item in flat(part, place + "/[]")]
-    return [place if re.search("requestedAt|sequence", place) else "%s=%s" % (place, value)]
+    return [place if re.search("requestedAt|sequence|grapnel.dev/delivery$", place) else "%s=%s" % (place, value)]
 
 
 @test("explain: with an API server the targets are read, and nothing is written")

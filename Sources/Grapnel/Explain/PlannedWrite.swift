@@ -5,6 +5,7 @@
 import Catalog
 import Delivery
 import Kubernetes
+import Trigger
 
 enum PlannedWrite {
     static func of(_ action: Action) -> Explanation.Write {
@@ -43,11 +44,11 @@ enum PlannedWrite {
             write.verb = "POST"
             write.path =
                 "/apis/build.openshift.io/v1/namespaces/\(target.namespace)/buildconfigs/\(target.name)/instantiate"
-            json(&write, request)
+            json(&write, RepeatKey.labelling(request, "<key of the delivery>"))
         case .s2iRun(let builder, let run):
             write.verb = "POST"
             write.path = "/apis/devops.kubesphere.io/v1alpha1/namespaces/\(builder.namespace)/s2iruns"
-            json(&write, run)
+            json(&write, RepeatKey.labelling(run, "<key of the delivery>"))
         case .openshiftRelay(let target, let type):
             write.verb = "POST"
             write.path =

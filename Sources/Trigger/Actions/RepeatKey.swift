@@ -30,12 +30,15 @@ public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `object` with the label; as it is when it is no JSON object.
-    func labelling(_ object: [UInt8]) -> [UInt8] {
+    func labelling(_ object: [UInt8]) -> [UInt8] { Self.labelling(object, description) }
+
+    /// The same with whatever text in place of a key, for those who tell what would be sent.
+    public static func labelling(_ object: [UInt8], _ key: String) -> [UInt8] {
         guard var members = JSONValue(object)?.members else { return object }
-        Self.change("metadata", of: &members) { metadata in
-            Self.change("labels", of: &metadata) { labels in
-                labels = labels.filter { $0.name != Self.label }
-                labels.append(.init(name: Self.label, value: .string(description)))
+        change("metadata", of: &members) { metadata in
+            change("labels", of: &metadata) { labels in
+                labels = labels.filter { $0.name != label }
+                labels.append(.init(name: label, value: .string(key)))
             }
         }
         return JSONValue.object(members).serialized
