@@ -157,6 +157,8 @@ def fields():
     assert set(actions) == set(re.findall(r'"(\w+)"', listed)), set(actions)
     inner = {name for action in actions.values() for name in action.get("properties", {})}
     inner_read = set(re.findall(r'fields\.(?:text|texts|node|boolean|duration)\("(\w+)"', actions_source)) | {"builderName"}
+    # What manifest files alone may say: a Hook in a cluster acts in that cluster, and its API server drops the field.
+    inner_read -= {"cluster"}
     assert inner == inner_read, inner ^ inner_read
 
 
