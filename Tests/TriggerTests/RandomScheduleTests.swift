@@ -8,7 +8,8 @@ struct RandomScheduleTests {
     /// A world that goes away, refuses and comes back at random; after `calm` all goes well.
     @Test("Whatever happens, each plan entry ends with exactly one final outcome and nothing runs unplanned")
     func invariants() {
-        for seed in testSeeds(40) {
+        // With the first a place at a target was left unused by a paused queue, and nobody else was woken for it.
+        for seed in [2_677_677_796_946_819_891] + testSeeds(40) {
             print("RandomScheduleTests seed \(seed)")
             var random = SeededRandom(seed: seed)
             var settings = DispatcherSettings()

@@ -2,7 +2,7 @@
 // starts as many as its weight, then the next has its turn. What cannot start now waits where it will be woken:
 //
 //     the breaker is open                      parked at the breaker, woken when that closes or lets a probe pass
-//     the target's other refs take its places  in the target's list, woken when one ends
+//     the target's other refs take its places  in the target's list, woken when one ends or leaves its place unused
 //     interval, or backoff of an ordered queue the queue's own timer
 //     the namespace's places are taken         out of the round, back when one of its actions ends
 //     the cluster's places are taken           the namespace in the cluster's list, the first of which is woken for each free place
@@ -91,7 +91,9 @@ extension DispatcherCore {
                 preconditionFailure("a namespace in the round has a ready queue")
             }
             queues[queue].isListed = false
+            let target = queues[queue].target
             if startNext(of: queue) { namespaces[namespace].credit -= 1 }
+            offerPlaces(of: target)
             listIfStartable(queue)
             let isFull = namespaces[namespace].running >= settings.runningPerNamespaceMax
             if namespaces[namespace].ready.isEmpty || isFull {
@@ -129,6 +131,10 @@ extension DispatcherCore {
 
     /// Starts the queue's first trigger, or puts it or the queue where it has to wait. Returns whether an action started.
     private mutating func startNext(of index: Int) -> Bool {
+        let target = queues[index].target
+        if target != IndexList.none, targets[Int(target)].claimant == Int32(index) {
+            targets[Int(target)].claimant = IndexList.none
+        }
         while !paused.isEmpty, queues[index].waiting.first != IndexList.none,
             isPaused(triggers[Int(queues[index].waiting.first)]),
             let slot = queues[index].waiting.popFirst(triggers.links)
@@ -175,13 +181,39 @@ extension DispatcherCore {
     }
 
     private mutating func waitsForTarget(_ index: Int) -> Bool {
-        let target = queues[index].target
-        guard target != IndexList.none, targets[Int(target)].running >= settings.runningPerTargetMax else {
-            return false
-        }
+        guard queues[index].target != IndexList.none else { return false }
+        let target = Int(queues[index].target)
+        let isWhole = queues[index].isWhole
+        let hasRoom =
+            targets[target].claimant == IndexList.none && !targets[target].isTakenWhole
+            && targets[target].running < (isWhole ? 1 : settings.runningPerTargetMax)
+        guard !hasRoom else { return false }
         queues[index].isListed = true
-        targets[Int(target)].waiting.append(index, &queues.links)
+        if isWhole {
+            // The first, and nobody starts before it: it needs the target when all others have ended.
+            targets[target].claimant = Int32(index)
+            targets[target].waiting.prepend(index, &queues.links)
+        } else {
+            targets[target].waiting.append(index, &queues.links)
+        }
         return true
+    }
+
+    /// Wakes one of those that wait for a place at a target while there is one. Whoever was woken before may have left it unused: it was
+    /// paused, has to wait, or its server is away.
+    private mutating func offerPlaces(of target: Int32) {
+        guard target != IndexList.none else { return }
+        let target = Int(target)
+        while !targets[target].isTakenWhole, targets[target].running < settings.runningPerTargetMax,
+            targets[target].claimant == IndexList.none
+                || targets[target].running == 0 && targets[target].waiting.first == targets[target].claimant,
+            let next = targets[target].waiting.popFirst(queues.links)
+        {
+            queues[next].isListed = false
+            listIfStartable(next)
+            if queues[next].isListed { return }
+            if targets[target].claimant == Int32(next) { targets[target].claimant = IndexList.none }
+        }
     }
 
     private mutating func start(_ slot: Int, _ index: Int) {
@@ -201,7 +233,10 @@ extension DispatcherCore {
         if namespaces[namespace].key.cluster != IndexList.none {
             clusters[Int(namespaces[namespace].key.cluster)].running += 1
         }
-        if queues[index].target != IndexList.none { targets[Int(queues[index].target)].running += 1 }
+        if queues[index].target != IndexList.none {
+            targets[Int(queues[index].target)].running += 1
+            targets[Int(queues[index].target)].isTakenWhole = queues[index].isWhole
+        }
         running += 1
         let trigger = triggers[slot]
         let wish = redelivered.isEmpty ? nil : redelivered[slot]
@@ -224,10 +259,8 @@ extension DispatcherCore {
         if queues[queue].target != IndexList.none {
             let target = Int(queues[queue].target)
             targets[target].running -= 1
-            if let next = targets[target].waiting.popFirst(queues.links) {
-                queues[next].isListed = false
-                listIfStartable(next)
-            }
+            targets[target].isTakenWhole = false
+            offerPlaces(of: Int32(target))
         }
         let namespace = Int(queues[queue].namespace)
         namespaces[namespace].running -= 1

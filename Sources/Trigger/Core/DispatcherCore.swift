@@ -158,6 +158,11 @@ package struct DispatcherCore: Sendable {
         var isTimed = false
         /// Of the last attempt; nil when that went well.
         var lastFailure: LastFailure?
+        /// Builds of any ref: nothing else of the target runs beside them.
+        var isWhole: Bool {
+            guard isOrdered, case .object(_, _, _, _, _, let lane) = key else { return false }
+            return lane == 0
+        }
     }
 
     final class LastFailure: Sendable {
@@ -177,6 +182,10 @@ package struct DispatcherCore: Sendable {
         var running = 0
         /// Queues that wait for a place.
         var waiting = IndexList()
+        /// The queue that needs the target for itself and goes next; `IndexList.none` where none does.
+        var claimant = IndexList.none
+        /// That queue's trigger runs.
+        var isTakenWhole = false
     }
 
     struct Cluster: Sendable {
