@@ -1,6 +1,5 @@
 """The crash test can fail: what it must find is put in front of its judges."""
 import os
-import random
 import sys
 
 from harness import ROOT, Failure, expect, expect_that, plain_hook
@@ -37,6 +36,16 @@ class Source:
 
     def ask(self, word):
         return self.acts
+
+
+class First:
+    """Dice that always fall to the first record and its first byte."""
+
+    def choice(self, rows):
+        return rows[0]
+
+    def randrange(self, _):
+        return 0
 
 
 class Last:
@@ -88,12 +97,10 @@ def wounds(context):
     expect_that(len(before.records) > 30 and not before.damage, before.text[-500:] + before.errors)
     expect(len({r.segment for r in before.records}), 2, "segments")
     expect(sum(1 for _, kind in before.done() if kind == "log") >= 8, True, "outcomes of the first life")
-    dice, harms = random.Random(5), []
-    for _ in range(6):
-        harm = damage.inflict(dice, context.grapnel, server.data, before)
-        before = harm.after
-        harms.append(harm.line())
-    expect_that(before.damage, "\n".join(harms))
+    # One wound, as the crash test makes them: the server reads the journal before it gets another.
+    harm = damage.flip(First(), context.grapnel, server.data, before, before.segments())
+    before = harm.after
+    expect_that(before.damage, harm.line())
     # A byte changes, far from the bit that is flipped and told of.
     victim = next(r for r in before.records if r.kind == "delivery" and r is not before.records[-1])
     inner = damage.Snapshot
