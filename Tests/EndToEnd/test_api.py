@@ -269,7 +269,7 @@ def damage(context):
         with open(path, "r+b") as f:
             if place >= 0:
                 f.seek(place + 30)
-                f.write(b"XXXX")
+                f.write(b"\xff" * 4)
             if header >= 0:
                 f.seek(header + 20)
                 f.write(b"\xff\xff\xff\xff")

@@ -112,28 +112,6 @@ struct BuildOrderTests {
         #expect(simulation.open.isEmpty && simulation.clusterMax == ["east": 4, "west": 4])
     }
 
-    @Test("Where the cluster's places are few, namespaces get them in the ratio of their weights")
-    func clusterWeights() {
-        var settings = DispatcherSettings()
-        settings.runningPerClusterMax = 1
-        settings.namespaceWeights = ["heavy": 3]
-        let simulation = CoreSimulation(settings: settings)
-        simulation.world = { _, _ in (.done, second) }
-        var sequence: UInt64 = 0
-        for index in 0..<100 {
-            for team in ["heavy", "light"] {
-                let identity = hook("h\(index)", namespace: team)
-                simulation.define(route(identity, [reconcile("app-\(index)", namespace: team)]))
-                sequence += 1
-                simulation.deliver(sequence, to: identity)
-            }
-        }
-        simulation.run(for: 80 * second)
-        let heavy = simulation.started.count { $0.action.route.namespace == "heavy" }
-        let light = simulation.started.count - heavy
-        #expect(heavy >= 58 && heavy <= 62 && light >= 19 && light <= 22, "\(heavy) to \(light)")
-    }
-
     @Test("A place of a cluster whose namespace cannot use it goes to the next")
     func unusedPlace() {
         var settings = DispatcherSettings()

@@ -45,11 +45,14 @@ struct FairnessTests {
         #expect(simulation.outcome(5000)?.code == .done)
     }
 
-    @Test("Namespaces start in the ratio of their weights")
-    func weights() {
+    @Test(
+        "Namespaces start in the ratio of their weights, whether all places or a cluster's are few",
+        arguments: [false, true])
+    func weights(areClusterPlacesFew: Bool) {
         var settings = DispatcherSettings()
-        settings.runningMax = 1
-        settings.namespaceWeights = ["local/heavy": 3]
+        if areClusterPlacesFew { settings.runningPerClusterMax = 1 } else { settings.runningMax = 1 }
+        // With and without the cluster's name.
+        settings.namespaceWeights = [areClusterPlacesFew ? "heavy" : "local/heavy": 3]
         let simulation = CoreSimulation(settings: settings)
         simulation.world = { _, _ in (.done, second) }
         var sequence: UInt64 = 0
