@@ -15,6 +15,7 @@ final class CatalogRebuilder: Sendable {
     private let state = Mutex(State())
     private let wakeup: Int32
     private let rebuild: @Sendable () -> Void
+    private let tidy: @Sendable () -> Bool
     /// Whether the sources are whole enough now; asked again shortly when not.
     private let isReady: @Sendable () -> Bool
 
@@ -25,12 +26,17 @@ final class CatalogRebuilder: Sendable {
     /// A change is not held back for longer, whatever is still being read.
     private static let heldNanosecondsMax: UInt64 = 2_000_000_000
 
-    /// nil without a free file descriptor.
-    init?(isReady: @escaping @Sendable () -> Bool, rebuild: @escaping @Sendable () -> Void) {
+    /// `tidy` is called before each rebuild and every second, and lets go what nobody uses any more; true when there was something. nil
+    /// without a free file descriptor.
+    init?(
+        isReady: @escaping @Sendable () -> Bool, tidy: @escaping @Sendable () -> Bool,
+        rebuild: @escaping @Sendable () -> Void
+    ) {
         let descriptor = cl_eventfd()
         guard descriptor >= 0 else { return nil }
         wakeup = descriptor
         self.isReady = isReady
+        self.tidy = tidy
         self.rebuild = rebuild
     }
 
@@ -60,7 +66,11 @@ final class CatalogRebuilder: Sendable {
     private func run() {
         while !isStopped {
             NamedThread.wait(on: wakeup, milliseconds: 1_000)
-            guard state.withLock({ $0.isDirty }) else { continue }
+            let hasLetGo = tidy()
+            guard state.withLock({ $0.isDirty }) else {
+                if hasLetGo { giveBackMemory() }
+                continue
+            }
             let since = cl_now_monotonic()
             repeat {
                 usleep(Self.gatheringMicroseconds)

@@ -40,6 +40,7 @@ final class Pipeline: Sendable {
     private let loops: [LoopControl]
     private let refusals: RefusalReporter
     private let routeCounts = RouteCounts()
+    private let tables = Mutex(TableKeeper())
     private let pauses: PauseBook
     private let reported: Mutex<Set<CatalogProblem>>
     private let budget: MemoryBudget
@@ -158,11 +159,15 @@ final class Pipeline: Sendable {
         isInline = loopCount == 1
 
         let made = Rebuilding()
-        guard let rebuilder = CatalogRebuilder(isReady: { made.isReady }, rebuild: { made.rebuild() }) else {
+        guard
+            let rebuilder = CatalogRebuilder(
+                isReady: { made.isReady }, tidy: { made.tidy() }, rebuild: { made.rebuild() })
+        else {
             throw .environment("no file descriptor left. Raise the limit of open files (ulimit -n).")
         }
         self.rebuilder = rebuilder
         logProblems(of: unreported, isFirst: true)
+        tables.withLock { $0.keep(table) }
         made.begin(self)
         listener.begin { rebuilder.changed() }
         release(listed)
@@ -314,6 +319,12 @@ final class Pipeline: Sendable {
 
     // - While it runs
 
+    /// Lets go the route tables that no loop uses any more. On the thread of the rebuilder alone.
+    func tidy() -> Bool {
+        routeCounts.takeIn()
+        return tables.withLock { $0.letGo() }
+    }
+
     /// Reads the sources again and swaps the route table. On the thread of the rebuilder alone.
     func reload() {
         let (snapshot, listed) = catalog.compile()
@@ -322,6 +333,7 @@ final class Pipeline: Sendable {
         let generation = tableGeneration.add(1, ordering: .relaxed).newValue
         let table = Self.compile(snapshot, settings, generation: generation, isComplete: isComplete)
         routes.replace(Self.configuration(snapshot, table))
+        tables.withLock { $0.keep(table) }
         for loop in loops { loop.swap(table) }
         let problems = snapshot.problems.filter { $0.severity == .error }.map(\.description)
         clusters.publish(snapshot)
@@ -523,6 +535,8 @@ private final class Rebuilding: Sendable {
     func begin(_ pipeline: Pipeline) { self.pipeline.withLock { $0 = pipeline } }
 
     var isReady: Bool { pipeline.withLock { $0 }?.catalog.isSettled ?? true }
+
+    func tidy() -> Bool { pipeline.withLock { $0 }?.tidy() ?? false }
 
     func rebuild() { pipeline.withLock { $0 }?.reload() }
 }

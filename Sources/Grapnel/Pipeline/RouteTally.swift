@@ -2,7 +2,7 @@
 // for nobody.
 //
 // The loop alone adds; whoever looks takes what was added since the last look. With a new table come new cells; the old ones are taken
-// once more and let go.
+// once more and let go, and their table with them: the rebuilder looks with each new table, so that they do not gather.
 
 internal import Delivery
 internal import Synchronization

@@ -45,14 +45,19 @@ final class RouteCounts: Sendable {
     }
 
     func all() -> [RouteIdentity: Figures] {
+        takeIn()
+        return figures.withLock { $0 }
+    }
+
+    /// Adds what the loops counted since. A loop keeps each route table that it counted by until then.
+    func takeIn() {
         let counted = loops.withLock { $0 }()
-        return figures.withLock { figures in
+        figures.withLock { figures in
             for (route, counted) in counted where figures.count < Self.routesMax || figures[route] != nil {
                 figures[route, default: Figures()].accepted += counted.accepted
                 figures[route]!.ignored += counted.ignored
                 figures[route]!.lastReceived = max(figures[route]!.lastReceived, counted.lastReceived)
             }
-            return figures
         }
     }
 
