@@ -91,6 +91,21 @@ def releases():
     assert ("StatefulSet", "x", "a-grapnel") in first and ("StatefulSet", "y", "grapnel-b") in second
 
 
+@test("further clusters come with the kubeconfigs of their Secrets, at the paths that the settings name")
+def clusters():
+    objects = support.chart(support.CASES["several clusters"])[0]
+    settings, = [yaml.safe_load(item["data"]["grapnel.yaml"]) for item in objects if item["kind"] == "ConfigMap"
+                 and "grapnel.yaml" in item["data"]]
+    assert settings == {"logFormat": "json", "clusters": [
+        {"name": "staging", "hosts": ["a.example.org"], "kubeconfig": "/etc/grapnel-clusters/staging/kubeconfig"},
+        {"name": "edge", "catalog": False, "kubeconfig": "/etc/grapnel-clusters/edge/config"}, {"name": "own", "inCluster": True}]}, settings
+    spec, = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "StatefulSet"]
+    volumes = {v["name"]: v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v}
+    assert volumes == {"cluster-staging": "grapnel-staging", "cluster-edge": "edge"}, volumes
+    mounts = {m["mountPath"]: m["name"] for m in spec["containers"][0]["volumeMounts"] if m["name"] in volumes}
+    assert mounts == {"/etc/grapnel-clusters/staging": "cluster-staging", "/etc/grapnel-clusters/edge": "cluster-edge"}, mounts
+
+
 @test("changed settings restart the pods")
 def checksum():
     annotations = lambda values: [w["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
@@ -113,7 +128,8 @@ def schema_bad():
                    {"receiverStatus": "mine"}, {"exposure": {"kind": "Ingres"}}, {"exposure": {"kind": "Ingress"}},
                    {"exposure": {"kind": "HTTPRoute", "host": "a.example.org"}}, {"watchNamespaces": ["Team"]}, {"watchNamespaces": ["a", "a"]},
                    {"persistence": {"size": "10GiB"}}, {"persistence": {"journalMaxBytes": "8Gi"}}, {"shutdown": {"delay": "ten"}},
-                   {"externalUrl": "hooks.example.org"}, {"extraArgs": [1]}, {"tls": {"secret": "x"}}, {"image": {"pullPolicy": "Sometimes"}}):
+                   {"externalUrl": "hooks.example.org"}, {"extraArgs": [1]}, {"tls": {"secret": "x"}}, {"clusters": [{"kubeconfigSecret": {"name": "a"}}]},
+                   {"clusters": [{"name": "a", "kubeconfigSecret": "b"}]}, {"image": {"pullPolicy": "Sometimes"}}):
         assert values_problems(values), values
 
 

@@ -1,9 +1,11 @@
 """A large cluster: how soon the server is ready, what it needs, and what a storm of changes costs those who deliver.
 
 The fake API server and those who deliver are processes of their own (clusterload.py): in one with the test, Python's lock would be
-most of what is measured. They share the machine with the server all the same, so the storm is made twice: before the server that
-watches, and before one that does not while a program of few lines reads the same watches. What the second pays is the machine's.
+most of what is measured. An API server is another machine, so here it gets another core than the server, with those who deliver, who
+go first there. What is left of it is measured by a second storm, before a server that does not watch while a program of few lines
+reads the same watches: what that pays is the machine's.
 """
+import contextlib
 import os
 import re
 import time
@@ -14,7 +16,8 @@ from harness import Skip, expect, expect_that, wait_until
 from registry import test
 
 CHANGES, ROUNDS = 10_000, 5
-RESIDENT_MAX = 150 << 20
+READY_SECONDS_MAX = 5
+RESIDENT_MAX = 150_000_000
 DELIVERED = 7                           # the Receiver whose sender is watched
 
 
@@ -22,6 +25,24 @@ def memory(server, field="VmRSS"):
     """Bytes."""
     with open("/proc/%d/status" % server.pid) as f:
         return int(re.search(field + r":\s+(\d+) kB", f.read()).group(1)) << 10
+
+
+def halves():
+    """The cores of the server, and those of all others; None and None on a machine of one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (set(cores[:-1]), {cores[-1]}) if len(cores) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def on(cores):
+    """What is started in here runs on these cores."""
+    before = os.sched_getaffinity(0)
+    if cores:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def metadata(server):
@@ -83,7 +104,8 @@ def calm(sender, count=1_000):
 def scale(context):
     if not context.long:
         raise Skip("takes a minute or two: run with --long")
-    kube = Part(context, "kube", context.folder, nice=5)
+    here, there = halves()
+    kube = Part(context, "kube", context.folder, nice=10, cores=there)
     path = flux_path(name(DELIVERED), token(DELIVERED))
 
     def server(folder, *flags, manifests=None):
@@ -94,15 +116,16 @@ def scale(context):
     watching = server("watching", "--kubernetes", "kubeconfig", "--kubeconfig", kube.first["kubeconfig"],
                       "--receiver-status", "own", "--secret-access", "all", "--log-level", "info")
     began = time.monotonic()
-    watching.start(seconds=120)
-    print("     scale: ready after %.1f s; %s; %s" % (
-        time.monotonic() - began, metadata(watching), since(watching, {})), flush=True)
+    with on(here):
+        watching.start(seconds=120)
+    ready = time.monotonic() - began
+    print("     scale: ready after %.1f s; %s; %s" % (ready, metadata(watching), since(watching, {})), flush=True)
     for i in (0, 2_500, 4_999):
         expect(watching.probe(flux_path(name(i), token(i))), 400, "Receiver %d" % i)
     wait_until(lambda: "this replica writes status" in watching.log_text(), 30, "it leads")
     resident = memory(watching)
 
-    sender = Part(context, "deliver", watching.port, path, token(DELIVERED))
+    sender = Part(context, "deliver", watching.port, path, token(DELIVERED), cores=there)
     quiet = calm(sender)
     quiet.report("in the calm")
     stormy = Times()
@@ -120,6 +143,7 @@ def scale(context):
         print("     scale: %d changes in %.1f s, the last in force %.2f s later; %s; %s" % (
             CHANGES, made["seconds"], end - made["began"] - made["seconds"], metadata(watching), since(watching, before)),
             flush=True)
+        resident = max(resident, memory(watching))
         if round + 1 < ROUNDS:
             time.sleep(1)
     stormy.report("in the storm")
@@ -144,9 +168,10 @@ def scale(context):
 
     # The same again with a server that does not watch.
     plain = server("plain", "--log-level", "info", manifests={"all.yaml": manifests()})
-    plain.start()
-    sink = Part(context, "sink", kube.first["kubeconfig"])
-    sender = Part(context, "deliver", plain.port, path, token(DELIVERED))
+    with on(here):
+        plain.start()
+    sink = Part(context, "sink", kube.first["kubeconfig"], cores=here)
+    sender = Part(context, "deliver", plain.port, path, token(DELIVERED), cores=there)
     wait_until(lambda: kube.ask({"do": "behind"})["watches"] >= 2, 20, "the sink watches")
     calm(sender).report("by a server that does not watch, in the calm")
     machine = Times()
@@ -170,8 +195,9 @@ def scale(context):
 
     expect_that(stormy.quantile(.99) < 1_000, "a delivery took %.0f ms in the storm" % stormy.quantile(.99))
     if "/release/" in context.grapnel:
-        expect_that(resident < RESIDENT_MAX, "resident after the start: %d MiB" % (resident >> 20))
-        expect_that(settled < RESIDENT_MAX, "resident after the storm: %d MiB" % (settled >> 20))
+        expect_that(ready < READY_SECONDS_MAX, "ready after %.1f s" % ready)
+        expect_that(resident < RESIDENT_MAX, "resident: %d MB" % (resident // 1_000_000))
+        expect_that(settled < RESIDENT_MAX, "resident after all: %d MB" % (settled // 1_000_000))
 
 
 def manifests():

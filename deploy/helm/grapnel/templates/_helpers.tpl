@@ -19,6 +19,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* The settings file: what is given, and the clusters with the files of their Secrets. */}}
+{{- define "grapnel.settings" -}}
+{{- $settings := deepCopy .Values.settings -}}
+{{- if .Values.clusters -}}
+{{- $clusters := list -}}
+{{- range .Values.clusters -}}
+{{- $entry := omit . "kubeconfigSecret" -}}
+{{- with .kubeconfigSecret -}}
+{{- $_ := set $entry "kubeconfig" (printf "/etc/grapnel-clusters/%s/%s" $entry.name (.key | default "kubeconfig")) -}}
+{{- end -}}
+{{- $clusters = append $clusters $entry -}}
+{{- end -}}
+{{- $_ := set $settings "clusters" $clusters -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
 {{- define "grapnel.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "grapnel.name" . }}
