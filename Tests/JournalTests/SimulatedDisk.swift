@@ -150,8 +150,31 @@ final class SimulatedDisk: Disk {
     var writeCount: Int { state.withLock { $0.writes } }
     var syncCount: Int { state.withLock { $0.syncs } }
     var names: [String] { state.withLock { $0.names.keys.sorted() } }
+    /// It died, and answers nothing until `crash` or `kill`.
+    var isGone: Bool { state.withLock { $0.isDead } }
     var openHandles: Int { state.withLock { $0.handles.count } }
     func content(_ name: String) -> [UInt8]? { state.withLock { $0.names[name]?.bytes } }
+
+    /// Whether these bytes would be there after the worst crash that can come now.
+    func holdsDurably(_ text: [UInt8]) -> Bool { state.withLock { Self.holds(text, $0.durableNames, \.durable) } }
+
+    /// Whether these bytes stand in any file.
+    func holds(_ text: [UInt8]) -> Bool { state.withLock { Self.holds(text, $0.names, \.bytes) } }
+
+    private static func holds(_ text: [UInt8], _ names: [String: Node], _ part: KeyPath<Node, [UInt8]>) -> Bool {
+        // The newest first: there it mostly is.
+        names.sorted(by: { $0.key > $1.key }).contains { _, node in
+            node[keyPath: part].withUnsafeBytes { bytes in
+                guard var place = bytes.baseAddress, let first = text.first else { return false }
+                let end = place + bytes.count
+                while end - place >= text.count, let found = memchr(place, Int32(first), end - place - text.count + 1) {
+                    if memcmp(found, text, text.count) == 0 { return true }
+                    place = UnsafeRawPointer(found) + 1
+                }
+                return false
+            }
+        }
+    }
 
     /// Puts a file there, durable.
     func place(_ name: String, _ bytes: [UInt8]) {

@@ -4,6 +4,8 @@
 // QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
 // was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
 // keeps the rest.
+//
+// The thread goes through `turn` over and over; a simulation does so itself.
 
 internal import Metrics
 internal import CLinuxIO
@@ -23,7 +25,7 @@ final class Handoff: Sendable {
     private let hints: HintChannel
     private let wakeup: Int32
     private let reader: JournalReader
-    private let dispatcher: Dispatcher
+    private let target: Target
     private let gate: ListingGate
     /// The highest sequence that is durable.
     private let durableSequence: @Sendable () -> UInt64
@@ -31,15 +33,42 @@ final class Handoff: Sendable {
     private let isStopping = Atomic<Bool>(false)
     let hasEnded = Atomic<Bool>(false)
 
+    /// Where deliveries go: the dispatcher, or what stands for it in a simulation.
+    struct Target: Sendable {
+        /// How much it holds.
+        var load: @Sendable () -> Int
+        var enqueue: @Sendable ([QueuedDelivery]) -> Void
+        /// Takes a delivery with a plan of its own.
+        var replay: @Sendable (RecoveredDelivery) -> Void
+    }
+
+    /// How far a hand-over is. The thread's own.
+    struct Progress {
+        /// What is at or below this was handed over, by hint or by following: sequences only grow.
+        fileprivate var handedThrough: UInt64 = 0
+        fileprivate var missed: MissedRange?
+
+        init() {}
+    }
+
+    /// Deliveries whose hints were lost.
+    fileprivate struct MissedRange {
+        /// The first that was not handed over.
+        var next: UInt64
+        var through: UInt64
+        /// Where the last one lies that was.
+        var place: RecordLocation?
+    }
+
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, target: Target, gate: ListingGate,
         waitingMax: Int,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         self.hints = hints
         self.wakeup = wakeup
         self.reader = reader
-        self.dispatcher = dispatcher
+        self.target = target
         self.gate = gate
         self.waitingMax = waitingMax
         self.durableSequence = durableSequence
@@ -54,43 +83,44 @@ final class Handoff: Sendable {
     }
 
     private func run() {
-        // Sequences only grow: what is at or below this was handed over, by hint or by following.
-        var handedThrough: UInt64 = 0
+        var progress = Progress()
+        // What is left when this ends stays owed in the journal.
         while !isStopping.load(ordering: .acquiring) {
-            if isFull {
-                NamedThread.wait(on: wakeup, milliseconds: 50)
-                continue
-            }
-            if drainRing(&handedThrough) { continue }
-            if followOverflow(&handedThrough) { continue }
-            hints.bell.prepareToSleep()
-            if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
-                hints.bell.cancelSleep()
-                continue
-            }
-            NamedThread.wait(on: wakeup, milliseconds: 1000)
+            let patience = turn(&progress)
+            guard patience > 0 else { continue }
+            NamedThread.wait(on: wakeup, milliseconds: patience)
             hints.bell.cancelSleep()
         }
         hasEnded.store(true, ordering: .releasing)
     }
 
-    private var isFull: Bool { dispatcher.load >= waitingMax }
+    /// Between two looks at a dispatcher that has no room.
+    static let fullMilliseconds: Int32 = 50
 
-    /// As many as may be handed over at once.
-    private var room: Int { max(1, min(Self.batchMax, waitingMax - dispatcher.load)) }
-
-    /// Until the dispatcher has room again, or this ends.
-    private func waitForRoom() {
-        while isFull, !isStopping.load(ordering: .acquiring) { NamedThread.wait(on: wakeup, milliseconds: 50) }
+    /// Hands over some of what there is. Gives how many milliseconds to sleep unless woken, 0 for not at all.
+    func turn(_ progress: inout Progress) -> Int32 {
+        if target.load() >= waitingMax { return Self.fullMilliseconds }
+        if followMissed(&progress) || drainRing(&progress) || beginFollowing(&progress) { return 0 }
+        hints.bell.prepareToSleep()
+        if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
+            hints.bell.cancelSleep()
+            return 0
+        }
+        return 1000
     }
 
+    /// As many as may be handed over at once.
+    private var room: Int { max(1, min(Self.batchMax, waitingMax - target.load())) }
+
     /// True when there was something.
-    private func drainRing(_ handedThrough: inout UInt64) -> Bool {
+    private func drainRing(_ progress: inout Progress) -> Bool {
         var batch: [QueuedDelivery] = []
         let room = room
+        var isEmpty = true
         while batch.count < room, let hint = hints.ring.pop() {
-            guard hint.sequence > handedThrough else { continue }
-            handedThrough = hint.sequence
+            isEmpty = false
+            guard hint.sequence > progress.handedThrough else { continue }
+            progress.handedThrough = hint.sequence
             let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
             do {
                 guard let record = try reader.read(location, expecting: hint.sequence) else { continue }
@@ -101,9 +131,8 @@ final class Handoff: Sendable {
                     metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
             }
         }
-        let wasEmpty = batch.isEmpty
-        dispatcher.enqueue(gate.admit(batch))
-        return !wasEmpty
+        target.enqueue(gate.admit(batch))
+        return !isEmpty
     }
 
     /// nil: no delivery that this version knows, or a redelivery with a plan of its own, which is handed over at once.
@@ -112,44 +141,55 @@ final class Handoff: Sendable {
         guard record.header.flags.contains(.planned) else { return delivery }
         // Without it the delivery stays owed: to do what is configured would be something else.
         guard let plan = hints.takePlan(of: record.sequence) else { return nil }
-        dispatcher.replay([
+        target.replay(
             RecoveredDelivery(
                 delivery: delivery,
-                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: [])
-        ])
+                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: []))
         return nil
     }
 
-    /// Reads on from the journal where hints were lost. The ring is empty now, and stays so until the mark is cleared.
-    private func followOverflow(_ handedThrough: inout UInt64) -> Bool {
+    /// Where hints were lost. The ring is empty now, and stays so until the mark is cleared.
+    private func beginFollowing(_ progress: inout Progress) -> Bool {
         let from = hints.overflowFrom.load(ordering: .acquiring)
         guard from != 0 else { return false }
         // What becomes durable from here on is hinted again.
         hints.overflowFrom.store(0, ordering: .releasing)
         let through = durableSequence()
+        progress.missed = MissedRange(next: max(from, progress.handedThrough + 1), through: through)
+        progress.handedThrough = max(progress.handedThrough, through)
+        return true
+    }
+
+    /// Reads on from the journal, as much as there is room for. True when something was missed.
+    private func followMissed(_ progress: inout Progress) -> Bool {
+        guard var missed = progress.missed else { return false }
         var batch: [QueuedDelivery] = []
-        var room = room
+        let room = room
+        var isCutShort = false
         do {
-            try reader.follow(from: max(from, handedThrough + 1), through: through) { record in
+            try reader.follow(from: missed.next, through: missed.through, after: missed.place) { record in
+                missed.next = record.sequence + 1
+                missed.place = record.location
                 if record.header.decision == .accepted, let delivery = take(record, at: record.location) {
                     batch.append(delivery)
                 }
-                if batch.count >= room {
-                    dispatcher.enqueue(gate.admit(batch))
-                    batch.removeAll(keepingCapacity: true)
-                    waitForRoom()
-                    room = self.room
-                }
-                // What is left when this ends stays owed in the journal.
-                return !isStopping.load(ordering: .acquiring)
+                isCutShort = batch.count >= room
+                return !isCutShort
             }
         } catch {
             logger.error(
                 "the journal cannot be followed; what was missed runs after a restart",
-                metadata: ["from": "\(from)", "error": "\(error)"])
+                metadata: ["from": "\(missed.next)", "error": "\(error)"])
         }
-        if !batch.isEmpty { dispatcher.enqueue(gate.admit(batch)) }
-        handedThrough = max(handedThrough, through)
+        target.enqueue(gate.admit(batch))
+        progress.missed = isCutShort && missed.next <= missed.through ? missed : nil
         return true
+    }
+}
+
+extension Handoff.Target {
+    init(_ dispatcher: Dispatcher) {
+        self.init(
+            load: { dispatcher.load }, enqueue: { dispatcher.enqueue($0) }, replay: { dispatcher.replay([$0]) })
     }
 }

@@ -128,7 +128,7 @@ final class Pipeline: Sendable {
         gate = ListingGate(
             report.owed.compactMap { RecoveredDelivery($0) }, unlisted: clusters.catalogNames, routes: current)
         handoff = Handoff(
-            hints: hints, wakeup: wakeup, reader: reader, dispatcher: dispatcher, gate: gate,
+            hints: hints, wakeup: wakeup, reader: reader, target: Handoff.Target(dispatcher), gate: gate,
             waitingMax: settings.queuedDeliveriesMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
 

@@ -141,9 +141,10 @@ public final class JournalReader: Sendable {
 
     /// Calls `body` with each delivery from sequence `first` through `last`, in order of sequence; stops when it returns
     /// false. Deliveries that were copied forward are found in their old place while it exists, and where they were copied
-    /// to afterwards. `last` must be durable. What is damaged is left out; recovery has reported it.
+    /// to afterwards. `last` must be durable. What is damaged is left out; recovery has reported it. `place`: where the record
+    /// `first - 1` lies, so that what stands before it need not be looked at again.
     public func follow(
-        from first: UInt64, through last: UInt64, _ body: (StoredRecord) -> Bool
+        from first: UInt64, through last: UInt64, after place: RecordLocation? = nil, _ body: (StoredRecord) -> Bool
     ) throws(JournalError) {
         guard first <= last else { return }
         var next = first
@@ -152,18 +153,31 @@ public final class JournalReader: Sendable {
             guard segment.baseSequence <= last else { return }
             do throws(DiskError) {
                 guard let handle = try handle(of: segment.number) else { continue }
-                guard try follow(handle, &next, min(last, segment.lastSequence ?? last), body) else { return }
+                let start = try start(after: place, first, handle)
+                guard try follow(handle, from: start, &next, min(last, segment.lastSequence ?? last), body) else {
+                    return
+                }
             } catch {
                 throw JournalError(error)
             }
         }
     }
 
+    /// Where following begins in a segment: at its first record, or at `place` when the record `first - 1` lies there.
+    private func start(
+        after place: RecordLocation?, _ first: UInt64, _ handle: Handle
+    ) throws(DiskError) -> UInt64 {
+        guard let place, place.segment == handle.number,
+            let header = try header(at: UInt64(place.offset), handle), !header.isCopied, header.sequence + 1 == first
+        else { return UInt64(JournalFormat.segmentHeaderBytes) }
+        return UInt64(place.offset)
+    }
+
     /// False: `body` has had enough.
     private func follow(
-        _ handle: Handle, _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
+        _ handle: Handle, from start: UInt64, _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
     ) throws(DiskError) -> Bool {
-        var offset = UInt64(JournalFormat.segmentHeaderBytes)
+        var offset = start
         while true {
             guard let header = try header(at: offset, handle) else { return true }
             let here = offset
