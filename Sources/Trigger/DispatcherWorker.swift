@@ -122,12 +122,13 @@ struct DispatcherWorker: ~Copyable {
         }
     }
 
-    /// The event's ref, read from the record only where the route coalesces by it or the order of builds needs it.
+    /// The event's ref, read from the record only where the route coalesces by it or the order of builds needs it. Without one a
+    /// delivery is merged with nothing, and builds next to nothing else of its target.
     private func ref(
         of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool = false
     ) -> String? {
         guard definition?.coalesce?.by == .ref || isBuild,
-            let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location)
+            let payload = try? parts.log.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return parts.decodeEvent(payload).ref
     }
@@ -151,16 +152,17 @@ struct DispatcherWorker: ~Copyable {
         guard let definition = parts.routes.definition(of: delivery.route) else {
             return (.ignored(reason: IgnoredReason.routeRemoved), nil)
         }
-        guard let payload = parts.log.payload(sequence: delivery.sequence, location: delivery.location) else {
-            let failure = ActionFailure(
-                .final, scope: .none, reason: "the delivery's record is no longer in the journal")
-            return (.failed(failure), nil)
+        let record: DeliveryPayload
+        do throws(ActionFailure) {
+            record = try payload(delivery.sequence, delivery.location, parts)
+        } catch {
+            return (.failed(error), nil)
         }
-        let result = await planner.plan(delivery, definition, payload)
+        let result = await planner.plan(delivery, definition, record)
         guard case .actions(let actions) = result,
             definition.coalesce?.by == .ref || actions.contains(where: { PlannedAction($0).isBuild })
         else { return (result, nil) }
-        return (result, parts.decodeEvent(payload).ref)
+        return (result, parts.decodeEvent(record).ref)
     }
 
     private mutating func take(
@@ -227,8 +229,13 @@ struct DispatcherWorker: ~Copyable {
         var key: RepeatKey?
         switch started.action {
         case .openshiftBuild, .s2iRun:
-            key = parts.log.origin(sequence: started.sequence, location: started.location).map {
-                RepeatKey($0, started.action.encoded, salt: started.salt)
+            // Without it a repetition would not find what an attempt before has made.
+            do throws(DeliveryLogError) {
+                key = try parts.log.origin(sequence: started.sequence, location: started.location).map {
+                    RepeatKey($0, started.action.encoded, salt: started.salt)
+                }
+            } catch {
+                return .failed(Self.unreadable(error))
             }
         case .reconcile, .kpackRefresh, .http, .exec, .log, .dockerHubCallback, .openshiftRelay: break
         }
@@ -239,14 +246,14 @@ struct DispatcherWorker: ~Copyable {
         case .kpackRefresh(let target, let image, let forceBuild):
             action = .kpackRefresh(target, image: image, forceBuild: forceBuild)
             // Says which digest the image has now. The refresh does without, too.
-            payload = parts.log.payload(sequence: started.sequence, location: started.location)
+            payload = try? parts.log.payload(sequence: started.sequence, location: started.location)
             if let payload, !(definition?.rules is BuildServiceRules) { event = parts.decodeEvent(payload) }
         case .openshiftRelay(let target, let type):
             action = .openshiftRelay(target, type: type)
-            payload = parts.log.payload(sequence: started.sequence, location: started.location)
-            guard payload != nil else {
-                return .failed(
-                    ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            do throws(ActionFailure) {
+                payload = try Self.payload(started.sequence, started.location, parts)
+            } catch {
+                return .failed(error)
             }
         case .http, .exec, .log:
             let current = started.redelivered ?? definition?.actions.first { started.action.matches($0) }
@@ -254,12 +261,13 @@ struct DispatcherWorker: ~Copyable {
                 return .ignored(reason: IgnoredReason.routeRemoved)
             }
             action = current
-            payload = parts.log.payload(sequence: started.sequence, location: started.location)
-            guard let payload else {
-                return .failed(
-                    ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal"))
+            do throws(ActionFailure) {
+                let record = try Self.payload(started.sequence, started.location, parts)
+                if case .http = started.action {} else { event = parts.decodeEvent(record) }
+                payload = record
+            } catch {
+                return .failed(error)
             }
-            if case .http = started.action {} else { event = parts.decodeEvent(payload) }
         }
         return await runner.run(
             ActionAttempt(
@@ -269,6 +277,22 @@ struct DispatcherWorker: ~Copyable {
                 // Of a Hook that is gone nobody can say what it was allowed.
                 isConfined: definition?.isConfined ?? (started.route.kind == .hook), key: key,
                 isRepeat: started.isRepeat))
+    }
+
+    /// The record of a delivery. A disk or a process that is short of something may recover; a record that is gone does not.
+    private static func payload(
+        _ sequence: UInt64, _ location: DeliveryLocation, _ parts: Dispatcher.Parts
+    ) throws(ActionFailure) -> DeliveryPayload {
+        do throws(DeliveryLogError) {
+            if let payload = try parts.log.payload(sequence: sequence, location: location) { return payload }
+        } catch {
+            throw unreadable(error)
+        }
+        throw ActionFailure(.final, scope: .none, reason: "the delivery's record is no longer in the journal")
+    }
+
+    private static func unreadable(_ error: DeliveryLogError) -> ActionFailure {
+        ActionFailure(.healable, scope: .none, reason: "the delivery's record cannot be read now: \(error.reason)")
     }
 
     // MARK: - Figures and log

@@ -14,6 +14,8 @@ final class MemoryLog: DeliveryLog {
         var outcomes: [OutcomeEntry] = []
         var payloads: [UInt64: DeliveryPayload] = [:]
         var batches = 0
+        /// So many reads fail first.
+        var failingReads = 0
     }
     let state = Mutex(State())
 
@@ -28,8 +30,22 @@ final class MemoryLog: DeliveryLog {
         }
     }
 
-    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload? {
-        state.withLock { $0.payloads[sequence] }
+    func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload? {
+        try failPerhaps()
+        return state.withLock { $0.payloads[sequence] }
+    }
+
+    func origin(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryOrigin? {
+        try failPerhaps()
+        return DeliveryOrigin(journal: 7, sequence: sequence)
+    }
+
+    private func failPerhaps() throws(DeliveryLogError) {
+        let isFailing = state.withLock { state in
+            defer { state.failingReads = max(0, state.failingReads - 1) }
+            return state.failingReads > 0
+        }
+        if isFailing { throw DeliveryLogError(reason: "too many open files") }
     }
 
     func add(_ sequence: UInt64, body: String = "{}") {
@@ -119,6 +135,38 @@ struct DispatcherTests {
         #expect(await log.waitForFinals(1))
         #expect(log.outcomes.first?.code == .dead)
         #expect(log.outcomes.first?.reason.contains("no longer in the journal") == true)
+        await dispatcher.drain(deadline: .now)
+    }
+
+    @Test("A delivery whose record cannot be read for now waits, and is done")
+    func recordUnreadable() async {
+        routes.define(route(hook("a"), [.log], retry: RetryPolicy(attempts: 1, backoffNanoseconds: second / 100)))
+        log.add(1)
+        log.state.withLock { $0.failingReads = 2 }
+        let dispatcher = dispatcher(ActionRunners(log: ClosureRunner { _ in .done }))
+        dispatcher.enqueue([delivery(1, hook("a"))])
+        #expect(await log.waitForFinals(1))
+        #expect(log.outcomes.map(\.code) == [.failed, .done])
+        #expect(log.outcomes.first?.reason.contains("too many open files") == true)
+        await dispatcher.drain(deadline: .now)
+    }
+
+    @Test("A build whose record cannot be read for now waits: without its key a repetition would build twice")
+    func originUnreadable() async {
+        routes.define(route(hook("a"), [build("app")], retry: RetryPolicy(attempts: 1, backoffNanoseconds: second / 100)))
+        log.add(1)
+        log.state.withLock { $0.failingReads = 2 }
+        let keys = Locked<[RepeatKey?]>([])
+        let dispatcher = dispatcher(
+            ActionRunners(
+                openshiftBuild: ClosureRunner { attempt in
+                    keys.withLock { $0.append(attempt.key) }
+                    return .done
+                }))
+        dispatcher.enqueue([delivery(1, hook("a"))])
+        #expect(await log.waitForFinals(1))
+        #expect(log.outcomes.map(\.code) == [.failed, .failed, .done])
+        #expect(keys.withLock { $0 }.allSatisfy { $0 != nil } && keys.withLock { $0 }.count == 1)
         await dispatcher.drain(deadline: .now)
     }
 

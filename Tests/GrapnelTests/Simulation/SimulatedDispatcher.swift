@@ -163,7 +163,7 @@ final class SimulatedDispatcher {
 
     private func ref(of delivery: QueuedDelivery, _ definition: RouteDefinition?) -> String? {
         guard definition?.coalesce?.by == .ref,
-            let payload = ledger.payload(sequence: delivery.sequence, location: delivery.location)
+            let payload = try? ledger.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return ActionSet.decodeEvent(payload).ref
     }

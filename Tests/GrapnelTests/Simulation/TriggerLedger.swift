@@ -79,8 +79,9 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         link?.recordOutcomes(outcomes)
     }
 
-    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload? {
-        link?.payload(sequence: sequence, location: location)
+    func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload? {
+        guard let link else { return nil }
+        return try link.payload(sequence: sequence, location: location)
     }
 
     private func note(_ outcome: Trigger.OutcomeEntry) {
