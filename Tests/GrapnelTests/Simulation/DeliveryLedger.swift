@@ -34,6 +34,8 @@ final class DeliveryLedger {
     /// Retention drops nothing.
     private let keepsEverything: Bool
     private var durable: Set<String> = []
+    /// Proven and answered 503: their senders try again.
+    private var toBeRepeated: [SimulatedRequest] = []
     private(set) var duplicates = 0
     private(set) var unavailable = 0
     private(set) var refused = 0
@@ -65,6 +67,8 @@ final class DeliveryLedger {
         return true
     }
 
+    func takeRepeat() -> SimulatedRequest? { toBeRepeated.popLast() }
+
     /// `last`: the highest sequence that was answered on this connection before. `isStrict`: nothing may excuse another answer.
     func answer(
         _ number: Int, status: UInt16, fields: [String: String], last: inout UInt64, isStrict: Bool
@@ -80,6 +84,7 @@ final class DeliveryLedger {
         }
         if status == 503 {
             unavailable += 1
+            if request.expectation.isProven { toBeRepeated.append(request) }
             problems.verify(!isStrict && fields["retry-after"] != nil, text)
             return
         }
@@ -145,7 +150,9 @@ final class DeliveryLedger {
             guard other.decision == "accepted" else { continue }
             let (first, second) = other.sequence < new.sequence ? (other, new) : (new, other)
             guard let answered = second.answeredAt, answered - first.since + SimulatedRoutes.second < window,
-                triggers.entries[first.sequence]?.hasFailed != true
+                triggers.entries[first.sequence]?.hasFailed != true,
+                // Where the log is tight a restart may find nothing of what has its end.
+                keepsEverything || !triggers.isFinal(first.sequence)
             else { continue }
             problems.verify(false, "\(text) as new: \(second.sequence), though \(first.sequence) did not fail")
         }

@@ -169,7 +169,9 @@ final class PipelineSimulation {
     private func connect() {
         guard peers.count(where: { !$0.isFinished }) < 10 else { return }
         let network = life.loops.randomElement(using: &random)!.network
-        let requests = (0..<Int.random(in: 1...5, using: &random)).map { _ in sender.next(&random) }
+        let requests = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+            random.chance(30) ? deliveries.takeRepeat() ?? sender.next(&random) : sender.next(&random)
+        }
         let window = random.chance(10) ? 150 : Int.max
         peers.append(SimulatedPeer(network, window: window, requests, deliveries))
     }
