@@ -152,6 +152,7 @@ final class SimulatedDisk: Disk {
     var names: [String] { state.withLock { $0.names.keys.sorted() } }
     /// It died, and answers nothing until `crash` or `kill`.
     var isGone: Bool { state.withLock { $0.isDead } }
+    var usedBytes: Int { state.withLock { $0.names.values.reduce(0) { $0 + $1.bytes.count } } }
     var openHandles: Int { state.withLock { $0.handles.count } }
     func content(_ name: String) -> [UInt8]? { state.withLock { $0.names[name]?.bytes } }
 

@@ -23,6 +23,8 @@ final class DeliveryLedger {
     private(set) var sent: [Sent] = []
     /// Places in `sent` of each delivery and its repeats.
     private var byKey: [String: [Int]] = [:]
+    /// Bodies that came under one id: another one takes the id over, so that the first counts as new again.
+    private var tagsByID: [String: Set<String>] = [:]
     /// Requests by tag; repeats say the same.
     private(set) var byTag: [String: SimulatedRequest] = [:]
     /// What was answered 2xx, by sequence.
@@ -56,6 +58,7 @@ final class DeliveryLedger {
         sent.append(Sent(request: request, since: time.now))
         byTag[request.tag] = request
         if let key = request.key { byKey[key, default: []].append(sent.count - 1) }
+        tagsByID["\(request.route)/\(request.deliveryID)", default: []].insert(request.tag)
         return sent.count - 1
     }
 
@@ -143,7 +146,9 @@ final class DeliveryLedger {
     /// There must be none of which it certainly is the repeat.
     private func checkAccepted(_ number: Int, _ text: String) {
         let new = sent[number]
-        guard let key = new.request.key else { return }
+        guard let key = new.request.key,
+            tagsByID["\(new.request.route)/\(new.request.deliveryID)"]?.count == 1
+        else { return }
         let window = SimulatedRoutes.window(new.request.route) * SimulatedRoutes.second
         for index in byKey[key] ?? [] where index != number {
             let other = sent[index]

@@ -20,7 +20,7 @@ final class PipelineSimulation {
     let problems = SimulationProblems()
     let triggers: TriggerLedger
     let deliveries: DeliveryLedger
-    let shape: PipelineShape
+    private(set) var shape: PipelineShape
     let options: JournalOptions
     var sender = SimulatedSender()
     var world: SimulatedWorld
@@ -44,8 +44,9 @@ final class PipelineSimulation {
         if random.chance(10) { shape.syncNanoseconds = UInt64.random(in: 1_200_000...4_000_000, using: &random) }
         self.shape = shape
         deliveries = DeliveryLedger(problems, time, disk, triggers, keepsEverything: !shape.isTight)
+        let hasSmallLog = random.chance(60)
         var options = JournalOptions(
-            maxBytes: shape.isTight && random.chance(60) ? 1 << 20 : 64 << 20, segmentBytes: 256 << 10,
+            maxBytes: shape.isTight && hasSmallLog ? 1 << 20 : 64 << 20, segmentBytes: 256 << 10,
             firstSegmentBytes: 64 << 10,
             recordBytesMax: 100 << 10, preparesInBackground: false)
         let time = time
@@ -66,6 +67,8 @@ final class PipelineSimulation {
             if !problems.texts.isEmpty { return }
         }
         world.isCalm = true
+        // Where memory is short, two that wait for each other may both be refused.
+        shape.bodyBudget = 4 << 20
         guard start() else { return }
         workOff()
     }
@@ -81,6 +84,10 @@ final class PipelineSimulation {
             do {
                 let (writer, report) = try JournalWriter.open(
                     options: options, disk: disk, checksum: { cc_crc32($0, $1, $2) }, now: time.now)
+                if disk.isGone {
+                    disk.crash()
+                    continue
+                }
                 disk.withFaults { $0 = SimulatedDisk.Faults() }
                 check(writer, report)
                 lifeCount += 1
@@ -153,12 +160,14 @@ final class PipelineSimulation {
     }
 
     private func trouble() {
+        let used = disk.usedBytes
         disk.withFaults { faults in
             faults.shortWritePercent = [0, 40].randomElement(using: &random)!
             faults.failedWritePercent = [0, 0, 15].randomElement(using: &random)!
             faults.failedSyncPercent = [0, 0, 25].randomElement(using: &random)!
             faults.failDirectorySyncs = [0, 0, 0, 1].randomElement(using: &random)!
-            if shape.isTight { faults.capacity = [Int.max, Int.max, 200 << 10].randomElement(using: &random)! }
+            // Nothing more fits; what is there may be used again.
+            if shape.isTight { faults.capacity = [Int.max, max(used, 200 << 10)].randomElement(using: &random)! }
             if random.chance(20) { faults.dieAfter = Int.random(in: 0..<12, using: &random) }
         }
         coverage.troubles += 1
