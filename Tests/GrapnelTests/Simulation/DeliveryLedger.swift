@@ -70,6 +70,12 @@ final class DeliveryLedger {
         return true
     }
 
+    /// Of a sequence that was acknowledged.
+    func isToBeActedOn(_ sequence: UInt64) -> Bool {
+        acknowledged[sequence].map { sent[$0].decision == "accepted" && sent[$0].request.expectation == .accepted }
+            ?? false
+    }
+
     func takeRepeat() -> SimulatedRequest? { toBeRepeated.popLast() }
 
     /// `last`: the highest sequence that was answered on this connection before. `isStrict`: nothing may excuse another answer.
@@ -157,7 +163,7 @@ final class DeliveryLedger {
             guard let answered = second.answeredAt, answered - first.since + SimulatedRoutes.second < window,
                 triggers.entries[first.sequence]?.hasFailed != true,
                 // Where the log is tight a restart may find nothing of what has its end.
-                keepsEverything || !triggers.isFinal(first.sequence)
+                keepsEverything || (new.request.expectation == .accepted && !triggers.isFinal(first.sequence))
             else { continue }
             problems.verify(false, "\(text) as new: \(second.sequence), though \(first.sequence) did not fail")
         }

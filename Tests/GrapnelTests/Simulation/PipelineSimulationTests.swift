@@ -27,7 +27,9 @@ struct PipelineSimulationTests {
         #expect(seen.powerCuts > 0 && seen.kills > 0 && seen.shutdowns > 0 && seen.recovered > 0)
         #expect(seen.sealed > 0 && seen.breakers > 0)
         guard seeds.count >= 100 else { return }
-        #expect(seen.overflows > 0 && seen.lostOutcomes > 0 && seen.moves > 0 && seen.copies > 0)
+        #expect(seen.overflows > 0 && seen.lostOutcomes > 0 && seen.moves > 0)
+        guard seeds.count >= 1000 else { return }
+        #expect(seen.copies > 0)
         for code in ["done", "ignored", "merged", "dead", "failed"] {
             #expect(seen.outcomes.contains { $0.key.name == code && $0.value > 0 }, "no outcome \(code)")
         }
