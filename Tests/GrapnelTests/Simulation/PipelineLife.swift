@@ -38,7 +38,7 @@ struct SimulatedSleep {
 struct PipelineShape {
     var loopCount = 1
     var hintCapacity = 64
-    var owedMax: Int64 = 1000
+    var waitingMax = 1000
     var bodyBudget = 200_000
     /// A sync takes this long.
     var syncNanoseconds: UInt64 = 0
@@ -64,7 +64,7 @@ final class PipelineLife {
     private var threadSleep: SimulatedSleep
     private var handoffSleep: SimulatedSleep
     private var handoffIsHeld = false
-    private var handedThrough: UInt64 = 0
+    private var progress = Handoff.Progress()
 
     init(
         _ shape: PipelineShape, _ writer: JournalWriter, _ owed: [OwedDelivery], _ time: SimulatedTime,
@@ -79,7 +79,7 @@ final class PipelineLife {
         thread = JournalThread(desk: desk, clock: time.clock) { _ in threadIsStarted.withLock { $0 = true } }!
         let table = SimulatedRoutes.table()
         routes = CurrentRoutes(
-            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: ImageIndex([])))
+            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: [:]))
         budget = MemoryBudget(limit: shape.bodyBudget)
         var settings = LoopSettings()
         settings.connectionsMax = 32
@@ -101,7 +101,8 @@ final class PipelineLife {
         handoffSleep = SimulatedSleep(wakeup)
 
         let reader = writer.reader
-        triggers.begin(DispatcherLink(mailbox: mailbox, reader: reader))
+        triggers.begin(
+            DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName))
         dispatcher = SimulatedDispatcher(world, triggers, routes, time) { action in
             let location = RecordLocation(
                 segment: action.location.segment, offset: action.location.offset, length: action.location.length)
@@ -112,7 +113,8 @@ final class PipelineLife {
         }
         let accepting = desk
         handoff = Handoff(
-            hints: hints, wakeup: wakeup, reader: reader, target: dispatcher.target(owedMax: shape.owedMax),
+            hints: hints, wakeup: wakeup, reader: reader, target: dispatcher.target,
+            gate: ListingGate([], unlisted: [], routes: routes), waitingMax: shape.waitingMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) },
             logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() })
         dispatcher.replay(owed.compactMap { RecoveredDelivery($0) })
@@ -135,8 +137,8 @@ final class PipelineLife {
             guard handoffSleep.isAwake(now) else { return false }
             handoffSleep.begin(now, milliseconds: 0)
             hints.bell.cancelSleep()
-            let patience = handoff.turn(&handedThrough)
-            handoffIsHeld = patience == 50
+            let patience = handoff.turn(&progress)
+            handoffIsHeld = patience == Handoff.fullMilliseconds
             handoffSleep.begin(now, milliseconds: patience)
         case 2:
             guard hasThread, threadSleep.isAwake(now) else { return false }
@@ -183,7 +185,7 @@ final class PipelineLife {
     func reload() {
         let table = SimulatedRoutes.table()
         routes.replace(
-            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: ImageIndex([])))
+            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: [:]))
         for loop in loops { loop.control.swap(table) }
     }
 

@@ -38,7 +38,7 @@ final class PipelineSimulation {
         var shape = PipelineShape()
         shape.loopCount = random.chance(60) ? 1 : 2
         shape.hintCapacity = random.chance(50) ? 4 : 64
-        shape.owedMax = random.chance(30) ? 6 : 1000
+        shape.waitingMax = random.chance(30) ? 6 : 1000
         shape.bodyBudget = random.chance(40) ? 60_000 : 400_000
         shape.isTight = random.chance(40)
         if random.chance(10) { shape.syncNanoseconds = UInt64.random(in: 1_200_000...4_000_000, using: &random) }

@@ -54,7 +54,7 @@ struct SimulatedWorld {
     }
 }
 
-/// Owned by the simulation; `enqueue` and `owedCount` are for the hand-over, on the same thread.
+/// Owned by the simulation; `enqueue` and `load` are for the hand-over, on the same thread.
 final class SimulatedDispatcher {
     private enum Message: Sendable {
         case deliveries([QueuedDelivery])
@@ -70,7 +70,7 @@ final class SimulatedDispatcher {
     /// Looks at each attempt before it runs.
     private let inspect: (StartedAction) -> Void
     private let inbox = Locked<[Message]>([])
-    private let owed = Locked<Int64>(0)
+    private let load = Locked(0)
     private var attempts: [(at: UInt64, action: StartedAction, result: ActionResult)] = []
     private var plannings: [(at: UInt64, delivery: QueuedDelivery, result: PlanningResult)] = []
     private(set) var breakersOpened = 0
@@ -92,13 +92,16 @@ final class SimulatedDispatcher {
         planning = PlanningDesk(seed: ~seed)
     }
 
-    func target(owedMax: Int64) -> Handoff.Target {
-        let (inbox, owed) = (inbox, owed)
-        var target = Handoff.Target(owedCount: { owed.withLock { $0 } }) { deliveries in
-            inbox.withLock { $0.append(.deliveries(deliveries)) }
-        }
-        target.owedMax = owedMax
-        return target
+    var target: Handoff.Target {
+        let (inbox, load) = (inbox, load)
+        return Handoff.Target(
+            load: { load.withLock { $0 } },
+            enqueue: { deliveries in
+                guard !deliveries.isEmpty else { return }
+                load.withLock { $0 += deliveries.count }
+                inbox.withLock { $0.append(.deliveries(deliveries)) }
+            },
+            replay: { delivery in inbox.withLock { $0.append(.recovered([delivery])) } })
     }
 
     func replay(_ deliveries: [RecoveredDelivery]) { inbox.withLock { $0.append(.recovered(deliveries)) } }
@@ -130,7 +133,7 @@ final class SimulatedDispatcher {
         finishWhatIsDue()
         startPlanning()
         for command in core.takeCommands(now: time.now) { carryOut(command) }
-        owed.withLock { $0 = Int64(core.owedDeliveryCount + planning.count) }
+        load.withLock { $0 = core.load + planning.count }
     }
 
     private func take(_ message: Message) {
