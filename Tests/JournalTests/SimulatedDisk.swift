@@ -34,6 +34,7 @@ final class SimulatedDisk: Disk {
         var shortWritePercent = 0
         var failedWritePercent = 0
         var failedSyncPercent = 0
+        var failedReadPercent = 0
         /// Fails the next so many writes or syncs of files.
         var failWrites = 0
         var failSyncs = 0
@@ -138,6 +139,7 @@ final class SimulatedDisk: Disk {
         var isDead = false
         var writes = 0
         var syncs = 0
+        var reads = 0
         var directorySyncs = 0
     }
 
@@ -149,6 +151,7 @@ final class SimulatedDisk: Disk {
 
     var writeCount: Int { state.withLock { $0.writes } }
     var syncCount: Int { state.withLock { $0.syncs } }
+    var readCount: Int { state.withLock { $0.reads } }
     var names: [String] { state.withLock { $0.names.keys.sorted() } }
     /// It died, and answers nothing until `crash` or `kill`.
     var isGone: Bool { state.withLock { $0.isDead } }
@@ -335,6 +338,7 @@ final class SimulatedDisk: Disk {
     {
         let result = state.withLock { state -> Int? in
             if state.isDead { return nil }
+            state.reads += 1
             if state.faults.failReadAt != Int.max {
                 state.faults.failReadAt -= 1
                 if state.faults.failReadAt < 0 {
@@ -347,6 +351,7 @@ final class SimulatedDisk: Disk {
                 state.faults.failReads -= 1
                 return nil
             }
+            if state.faults.failedReadPercent > 0, state.generator.chance(state.faults.failedReadPercent) { return nil }
             guard let node = state.handles[file.descriptor] else { return nil }
             let start = min(Int(offset), node.bytes.count)
             let length = min(buffer.count, node.bytes.count - start)

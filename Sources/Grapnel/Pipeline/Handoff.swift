@@ -3,7 +3,7 @@
 // A thread of its own, so that neither the loop nor the journal's writer reads back what it wrote. It turns a hint into a
 // QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
 // was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
-// keeps the rest.
+// keeps the rest. What cannot be read is read again later (UnreadRecords); what comes after it does not wait.
 //
 // The thread goes through `turn` over and over; a simulation does so itself.
 
@@ -30,6 +30,7 @@ final class Handoff: Sendable {
     /// The highest sequence that is durable.
     private let durableSequence: @Sendable () -> UInt64
     private let logger: Logger
+    private let clock: LoopClock
     private let isStopping = Atomic<Bool>(false)
     let hasEnded = Atomic<Bool>(false)
 
@@ -46,7 +47,8 @@ final class Handoff: Sendable {
     struct Progress {
         /// What is at or below this was handed over, by hint or by following: sequences only grow.
         fileprivate var handedThrough: UInt64 = 0
-        fileprivate var missed: MissedRange?
+        fileprivate var missed: [MissedRange] = []
+        fileprivate var unread = UnreadRecords()
 
         init() {}
     }
@@ -58,12 +60,15 @@ final class Handoff: Sendable {
         var through: UInt64
         /// Where the last one lies that was.
         var place: RecordLocation?
+        /// After a failure; `due` is 0 before the first.
+        var tries = 0
+        var due: UInt64 = 0
     }
 
     init(
         hints: HintChannel, wakeup: Int32, reader: JournalReader, target: Target, gate: ListingGate,
         waitingMax: Int,
-        durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
+        durableSequence: @escaping @Sendable () -> UInt64, logger: Logger, clock: LoopClock = LoopClock()
     ) {
         self.hints = hints
         self.wakeup = wakeup
@@ -73,6 +78,7 @@ final class Handoff: Sendable {
         self.waitingMax = waitingMax
         self.durableSequence = durableSequence
         self.logger = logger
+        self.clock = clock
     }
 
     func start() { NamedThread.start("handoff") { self.run() } }
@@ -100,13 +106,24 @@ final class Handoff: Sendable {
     /// Hands over some of what there is. Gives how many milliseconds to sleep unless woken, 0 for not at all.
     func turn(_ progress: inout Progress) -> Int32 {
         if target.load() >= waitingMax { return Self.fullMilliseconds }
-        if followMissed(&progress) || drainRing(&progress) || beginFollowing(&progress) { return 0 }
+        if readAgain(&progress) || followMissed(&progress) || drainRing(&progress) || beginFollowing(&progress) {
+            return 0
+        }
         hints.bell.prepareToSleep()
         if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
             hints.bell.cancelSleep()
             return 0
         }
-        return 1000
+        return patience(progress)
+    }
+
+    /// A second, or less when something is to be read again before.
+    private func patience(_ progress: borrowing Progress) -> Int32 {
+        guard let due = (progress.missed.map(\.due) + [progress.unread.due ?? .max]).min(), due != .max else {
+            return 1000
+        }
+        let now = clock.monotonic()
+        return Int32(min(1000, due > now ? (due - now) / 1_000_000 + 1 : 1))
     }
 
     /// As many as may be handed over at once.
@@ -121,18 +138,45 @@ final class Handoff: Sendable {
             isEmpty = false
             guard hint.sequence > progress.handedThrough else { continue }
             progress.handedThrough = hint.sequence
-            let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
-            do {
-                guard let record = try reader.read(location, expecting: hint.sequence) else { continue }
-                if let delivery = take(record, at: location) { batch.append(delivery) }
-            } catch {
-                logger.error(
-                    "a journal record cannot be read back; its actions run after a restart",
-                    metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
-            }
+            if let delivery = read(hint, tries: 0, &progress.unread) { batch.append(delivery) }
         }
         target.enqueue(gate.admit(batch))
         return !isEmpty
+    }
+
+    /// True when there was something that was due.
+    private func readAgain(_ progress: inout Progress) -> Bool {
+        guard !progress.unread.isEmpty else { return false }
+        let entries = progress.unread.takeDue(now: clock.monotonic(), max: room)
+        guard !entries.isEmpty else { return false }
+        var batch: [QueuedDelivery] = []
+        for entry in entries {
+            if let delivery = read(entry.hint, tries: entry.tries + 1, &progress.unread) { batch.append(delivery) }
+        }
+        if progress.unread.isEmpty { logger.notice("all journal records can be read back again") }
+        target.enqueue(gate.admit(batch))
+        return true
+    }
+
+    /// nil: nothing is to be handed over, or not now. `tries`: how often it could not be read before.
+    private func read(_ hint: DeliveryHint, tries: Int, _ unread: inout UnreadRecords) -> QueuedDelivery? {
+        let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
+        do throws(JournalError) {
+            guard let record = try reader.read(location, expecting: hint.sequence) else { return nil }
+            return take(record, at: location)
+        } catch {
+            let wasEmpty = unread.isEmpty
+            if !unread.add(hint, tries: tries, now: clock.monotonic()) {
+                logger.error(
+                    "a journal record cannot be read back, as many before it; its actions run after a restart",
+                    metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
+            } else if wasEmpty, tries == 0 {
+                logger.error(
+                    "a journal record cannot be read back; it will be tried again, and its actions run then",
+                    metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
+            }
+            return nil
+        }
     }
 
     /// nil: no delivery that this version knows, or a redelivery with a plan of its own, which is handed over at once.
@@ -155,34 +199,48 @@ final class Handoff: Sendable {
         // What becomes durable from here on is hinted again.
         hints.overflowFrom.store(0, ordering: .releasing)
         let through = durableSequence()
-        progress.missed = MissedRange(next: max(from, progress.handedThrough + 1), through: through)
+        progress.missed.append(MissedRange(next: max(from, progress.handedThrough + 1), through: through))
         progress.handedThrough = max(progress.handedThrough, through)
         return true
     }
 
-    /// Reads on from the journal, as much as there is room for. True when something was missed.
+    /// Reads on from the journal, as much as there is room for. True when something was missed and is not to wait.
     private func followMissed(_ progress: inout Progress) -> Bool {
-        guard var missed = progress.missed else { return false }
+        guard !progress.missed.isEmpty else { return false }
+        let now = clock.monotonic()
+        guard let index = progress.missed.firstIndex(where: { $0.due <= now }) else { return false }
+        var missed = progress.missed[index]
         var batch: [QueuedDelivery] = []
         let room = room
-        var isCutShort = false
-        do {
+        // Set when there was no room for all.
+        var isLeft = false
+        do throws(JournalError) {
             try reader.follow(from: missed.next, through: missed.through, after: missed.place) { record in
                 missed.next = record.sequence + 1
                 missed.place = record.location
+                missed.tries = 0
                 if record.header.decision == .accepted, let delivery = take(record, at: record.location) {
                     batch.append(delivery)
                 }
-                isCutShort = batch.count >= room
-                return !isCutShort
+                isLeft = batch.count >= room
+                return !isLeft
             }
         } catch {
-            logger.error(
-                "the journal cannot be followed; what was missed runs after a restart",
-                metadata: ["from": "\(missed.next)", "error": "\(error)"])
+            if missed.tries == 0 {
+                logger.error(
+                    "the journal cannot be followed; what was missed will be tried again, and runs then",
+                    metadata: ["from": "\(missed.next)", "error": "\(error.message)"])
+            }
+            missed.due = now &+ UnreadRecords.delay(missed.tries)
+            missed.tries += 1
+            isLeft = true
         }
         target.enqueue(gate.admit(batch))
-        progress.missed = isCutShort && missed.next <= missed.through ? missed : nil
+        if isLeft, missed.next <= missed.through {
+            progress.missed[index] = missed
+        } else {
+            progress.missed.remove(at: index)
+        }
         return true
     }
 }
