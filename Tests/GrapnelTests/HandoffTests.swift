@@ -19,7 +19,6 @@ struct HandoffTests {
         let desk: JournalDesk
         let hints: HintChannel
         let handed = Locked<[UInt64]>([])
-        let planned = Locked<[UInt64]>([])
         let load = Locked(0)
         let handoff: Handoff
         var progress = Handoff.Progress()
@@ -39,14 +38,14 @@ struct HandoffTests {
             self.hints = hints
             let desk = JournalDesk(writer: writer, mailbox: HousekeepingMailbox(), hints: hints) { _ in }
             self.desk = desk
-            let (handed, planned, load) = (handed, planned, load)
+            let (handed, load) = (handed, load)
             let target = Handoff.Target(
                 load: { load.withLock { $0 } },
                 enqueue: { deliveries in
                     handed.withLock { $0 += deliveries.map(\.sequence) }
                     load.withLock { $0 += deliveries.count }
                 },
-                replay: { delivery in planned.withLock { $0.append(delivery.delivery.sequence) } })
+                replay: { delivery in handed.withLock { $0.append(delivery.delivery.sequence) } })
             handoff = Handoff(
                 hints: hints, wakeup: wakeup, reader: writer.reader, target: target,
                 gate: ListingGate([], unlisted: [], routes: NoRoutes()), waitingMax: waitingMax,
@@ -70,6 +69,18 @@ struct HandoffTests {
                 }
                 return sequence
             }
+        }
+
+        /// Carries one out again, with a plan of its own.
+        func redeliver(_ sequence: UInt64) throws -> UInt64 {
+            let plan = [PlanEntry(actionKind: 4, target: [])]
+            let record = try #require(try writer.history.record(of: sequence))
+            guard case .appended(let sequence) = writer.redeliver(PinnedRecord(record), plan: plan, now: time.now) else {
+                return 0
+            }
+            hints.keepPlan(plan, of: sequence)
+            #expect(desk.commit(nowUnixNanoseconds: time.now))
+            return sequence
         }
 
         /// Turns until it would sleep; for how long. It must not go on for ever.
@@ -138,6 +149,18 @@ struct HandoffTests {
         world.run(seconds: 120)
         #expect(world.all.sorted() == sequences + [later])
         #expect(world.all.firstIndex(of: later) != nil)
+    }
+
+    @Test("A redelivery with a plan of its own keeps its place among the deliveries", arguments: [64, 2])
+    func redelivery(hintCapacity: Int) throws {
+        let world = try World(hintCapacity: hintCapacity)
+        var sequences: [UInt64] = []
+        for _ in 0..<3 {
+            let delivery = world.store()
+            sequences += [delivery, try world.redeliver(delivery)]
+        }
+        _ = world.run()
+        #expect(world.all == sequences)
     }
 
     @Test("With little room deliveries come in their order, each once, and no more than there is room for")

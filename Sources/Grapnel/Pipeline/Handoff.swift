@@ -129,18 +129,31 @@ final class Handoff: Sendable {
     /// As many as may be handed over at once.
     private var room: Int { max(1, min(Self.batchMax, waitingMax - target.load())) }
 
+    /// Deliveries on their way; a part of it may have been handed over.
+    private struct Batch {
+        var waiting: [QueuedDelivery] = []
+        var handedCount = 0
+        var count: Int { handedCount + waiting.count }
+    }
+
+    private func hand(_ batch: inout Batch) {
+        target.enqueue(gate.admit(batch.waiting))
+        batch.handedCount += batch.waiting.count
+        batch.waiting.removeAll(keepingCapacity: true)
+    }
+
     /// True when there was something.
     private func drainRing(_ progress: inout Progress) -> Bool {
-        var batch: [QueuedDelivery] = []
+        var batch = Batch()
         let room = room
         var isEmpty = true
         while batch.count < room, let hint = hints.ring.pop() {
             isEmpty = false
             guard hint.sequence > progress.handedThrough else { continue }
             progress.handedThrough = hint.sequence
-            if let delivery = read(hint, tries: 0, &progress.unread) { batch.append(delivery) }
+            read(hint, tries: 0, into: &batch, &progress.unread)
         }
-        target.enqueue(gate.admit(batch))
+        hand(&batch)
         return !isEmpty
     }
 
@@ -149,21 +162,23 @@ final class Handoff: Sendable {
         guard !progress.unread.isEmpty else { return false }
         let entries = progress.unread.takeDue(now: clock.monotonic(), max: room)
         guard !entries.isEmpty else { return false }
-        var batch: [QueuedDelivery] = []
+        var batch = Batch()
         for entry in entries {
-            if let delivery = read(entry.hint, tries: entry.tries + 1, &progress.unread) { batch.append(delivery) }
+            read(entry.hint, tries: entry.tries + 1, into: &batch, &progress.unread)
         }
         if progress.unread.isEmpty { logger.notice("all journal records can be read back again") }
-        target.enqueue(gate.admit(batch))
+        hand(&batch)
         return true
     }
 
-    /// nil: nothing is to be handed over, or not now. `tries`: how often it could not be read before.
-    private func read(_ hint: DeliveryHint, tries: Int, _ unread: inout UnreadRecords) -> QueuedDelivery? {
+    /// `tries`: how often it could not be read before.
+    private func read(
+        _ hint: DeliveryHint, tries: Int, into batch: inout Batch, _ unread: inout UnreadRecords
+    ) {
         let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
         do throws(JournalError) {
-            guard let record = try reader.read(location, expecting: hint.sequence) else { return nil }
-            return take(record, at: location)
+            guard let record = try reader.read(location, expecting: hint.sequence) else { return }
+            take(record, at: location, into: &batch)
         } catch {
             let wasEmpty = unread.isEmpty
             if !unread.add(hint, tries: tries, now: clock.monotonic()) {
@@ -175,21 +190,22 @@ final class Handoff: Sendable {
                     "a journal record cannot be read back; it will be tried again, and its actions run then",
                     metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
             }
-            return nil
         }
     }
 
-    /// nil: no delivery that this version knows, or a redelivery with a plan of its own, which is handed over at once.
-    private func take(_ record: StoredRecord, at location: RecordLocation) -> QueuedDelivery? {
-        guard let delivery = QueuedDelivery(record, at: location) else { return nil }
-        guard record.header.flags.contains(.planned) else { return delivery }
+    /// A redelivery with a plan of its own is handed over at once, behind what is in the batch.
+    private func take(_ record: StoredRecord, at location: RecordLocation, into batch: inout Batch) {
+        // Else it is no delivery that this version knows.
+        guard let delivery = QueuedDelivery(record, at: location) else { return }
+        guard record.header.flags.contains(.planned) else { return batch.waiting.append(delivery) }
         // Without it the delivery stays owed: to do what is configured would be something else.
-        guard let plan = hints.takePlan(of: record.sequence) else { return nil }
+        guard let plan = hints.takePlan(of: record.sequence) else { return }
+        hand(&batch)
+        batch.handedCount += 1
         target.replay(
             RecoveredDelivery(
                 delivery: delivery,
                 plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: []))
-        return nil
     }
 
     /// Where hints were lost. The ring is empty now, and stays so until the mark is cleared.
@@ -210,7 +226,7 @@ final class Handoff: Sendable {
         let now = clock.monotonic()
         guard let index = progress.missed.firstIndex(where: { $0.due <= now }) else { return false }
         var missed = progress.missed[index]
-        var batch: [QueuedDelivery] = []
+        var batch = Batch()
         let room = room
         // Set when there was no room for all.
         var isLeft = false
@@ -219,9 +235,7 @@ final class Handoff: Sendable {
                 missed.next = record.sequence + 1
                 missed.place = record.location
                 missed.tries = 0
-                if record.header.decision == .accepted, let delivery = take(record, at: record.location) {
-                    batch.append(delivery)
-                }
+                if record.header.decision == .accepted { take(record, at: record.location, into: &batch) }
                 isLeft = batch.count >= room
                 return !isLeft
             }
@@ -235,7 +249,7 @@ final class Handoff: Sendable {
             missed.tries += 1
             isLeft = true
         }
-        target.enqueue(gate.admit(batch))
+        hand(&batch)
         if isLeft, missed.next <= missed.through {
             progress.missed[index] = missed
         } else {
