@@ -66,33 +66,10 @@ struct DispatcherWorker: ~Copyable {
         case .deliveries(let deliveries):
             // A drained dispatcher plans nothing: what comes now is planned after the restart.
             if core.isDraining { return }
-            for delivery in deliveries {
-                let definition = parts.routes.definition(of: delivery.route)
-                if let definition, definition.isPlannedPerDelivery, parts.planner != nil {
-                    planning.add(delivery, retry: definition.retry)
-                    continue
-                }
-                core.plan(delivery, definition: definition, ref: ref(of: delivery, definition), now: now)
-            }
+            for delivery in deliveries { plan(delivery, now) }
         case .recovered(let deliveries):
             if core.isDraining { return }
-            for recovered in deliveries {
-                let definition = parts.routes.definition(of: recovered.delivery.route)
-                let isConcluded = recovered.outcomes.contains {
-                    $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery
-                }
-                if recovered.plan == nil, !isConcluded, let definition, definition.isPlannedPerDelivery,
-                    parts.planner != nil
-                {
-                    recoveredPlans.insert(recovered.delivery.sequence)
-                    planning.add(recovered.delivery, retry: definition.retry)
-                    continue
-                }
-                let isBuild = recovered.plan?.contains { PlannedAction.isBuild(kindCode: $0.actionKind) } == true
-                core.recover(
-                    recovered, definition: definition,
-                    ref: ref(of: recovered.delivery, definition, isBuild: isBuild), now: now)
-            }
+            for delivery in deliveries { recover(delivery, now) }
         case .finished(let id, let result):
             tasks[id] = nil
             core.complete(id, result, now: now)
@@ -113,8 +90,8 @@ struct DispatcherWorker: ~Copyable {
             let definition = parts.routes.definition(of: redelivery.delivery.route)
             answer(
                 core.redeliver(
-                    redelivery, definition: definition, ref: ref(of: redelivery.delivery, definition, isBuild: true),
-                    now: now))
+                    redelivery, definition: definition,
+                    ref: try? ref(of: redelivery.delivery, definition, isBuild: true), now: now))
         case .drain: core.isDraining = true
         case .stop:
             core.isDraining = true
@@ -122,18 +99,62 @@ struct DispatcherWorker: ~Copyable {
         }
     }
 
+    // MARK: - Planning
+
+    private mutating func plan(_ delivery: QueuedDelivery, _ now: UInt64) {
+        let definition = parts.routes.definition(of: delivery.route)
+        var ref: String?
+        if leavesToPlanning(delivery, definition, ref: &ref) { return }
+        core.plan(delivery, definition: definition, ref: ref, now: now)
+    }
+
+    private mutating func recover(_ recovered: RecoveredDelivery, _ now: UInt64) {
+        let delivery = recovered.delivery
+        let definition = parts.routes.definition(of: delivery.route)
+        let isConcluded = recovered.outcomes.contains {
+            $0.code.isFinal && $0.planIndex == OutcomeEntry.wholeDelivery
+        }
+        var ref: String?
+        if let plan = recovered.plan {
+            let isBuild = plan.contains { PlannedAction.isBuild(kindCode: $0.actionKind) }
+            ref = try? self.ref(of: delivery, definition, isBuild: isBuild)
+        } else if !isConcluded, leavesToPlanning(delivery, definition, ref: &ref) {
+            recoveredPlans.insert(delivery.sequence)
+            return
+        }
+        core.recover(recovered, definition: definition, ref: ref, now: now)
+    }
+
+    /// True: planning has it, because its route wants that or because its record cannot be read now. False: it is to be planned at
+    /// once, by `ref`.
+    private mutating func leavesToPlanning(
+        _ delivery: QueuedDelivery, _ definition: RouteDefinition?, ref: inout String?
+    ) -> Bool {
+        guard let definition else { return false }
+        let isLookedInto = definition.isPlannedPerDelivery && parts.planner != nil
+        if !isLookedInto {
+            let isBuild = definition.actions.contains { PlannedAction.isBuild($0) }
+            do throws(DeliveryLogError) {
+                ref = try self.ref(of: delivery, definition, isBuild: isBuild)
+                return false
+            } catch {
+                if parts.planner == nil { return false }
+            }
+        }
+        planning.add(delivery, retry: definition.retry)
+        return true
+    }
+
     /// The event's ref, read from the record only where the route coalesces by it or the order of builds needs it. Without one a
     /// delivery is merged with nothing, and builds next to nothing else of its target.
     private func ref(
-        of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool = false
-    ) -> String? {
+        of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool
+    ) throws(DeliveryLogError) -> String? {
         guard definition?.coalesce?.by == .ref || isBuild,
-            let payload = try? parts.log.payload(sequence: delivery.sequence, location: delivery.location)
+            let payload = try parts.log.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return parts.decodeEvent(payload).ref
     }
-
-    // MARK: - Planning
 
     private mutating func startPlanning() {
         guard !core.isDraining, let planner = parts.planner else { return }
@@ -160,7 +181,7 @@ struct DispatcherWorker: ~Copyable {
         }
         let result = await planner.plan(delivery, definition, record)
         guard case .actions(let actions) = result,
-            definition.coalesce?.by == .ref || actions.contains(where: { PlannedAction($0).isBuild })
+            definition.coalesce?.by == .ref || actions.contains(where: { PlannedAction.isBuild($0) })
         else { return (result, nil) }
         return (result, parts.decodeEvent(record).ref)
     }

@@ -140,6 +140,7 @@ final class SimulatedDisk: Disk {
         var writes = 0
         var syncs = 0
         var reads = 0
+        var hadReadFaults = false
         var directorySyncs = 0
     }
 
@@ -158,6 +159,26 @@ final class SimulatedDisk: Disk {
     var usedBytes: Int { state.withLock { $0.names.values.reduce(0) { $0 + $1.bytes.count } } }
     var openHandles: Int { state.withLock { $0.handles.count } }
     func content(_ name: String) -> [UInt8]? { state.withLock { $0.names[name]?.bytes } }
+
+    /// A read failed by chance since `forgetReadFaults`.
+    var hadReadFaults: Bool { state.withLock { $0.hadReadFaults } }
+
+    func forgetReadFaults() {
+        state.withLock { state in
+            state.hadReadFaults = false
+            state.faults.failedReadPercent = 0
+        }
+    }
+
+    /// No read fails by chance meanwhile.
+    func reliably<Result>(_ body: () -> Result) -> Result {
+        let percent = state.withLock { state in
+            defer { state.faults.failedReadPercent = 0 }
+            return state.faults.failedReadPercent
+        }
+        defer { state.withLock { $0.faults.failedReadPercent = percent } }
+        return body()
+    }
 
     /// Whether these bytes would be there after the worst crash that can come now.
     func holdsDurably(_ text: [UInt8]) -> Bool { state.withLock { Self.holds(text, $0.durableNames, \.durable) } }
@@ -351,7 +372,10 @@ final class SimulatedDisk: Disk {
                 state.faults.failReads -= 1
                 return nil
             }
-            if state.faults.failedReadPercent > 0, state.generator.chance(state.faults.failedReadPercent) { return nil }
+            if state.faults.failedReadPercent > 0, state.generator.chance(state.faults.failedReadPercent) {
+                state.hadReadFaults = true
+                return nil
+            }
             guard let node = state.handles[file.descriptor] else { return nil }
             let start = min(Int(offset), node.bytes.count)
             let length = min(buffer.count, node.bytes.count - start)

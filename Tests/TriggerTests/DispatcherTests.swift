@@ -170,6 +170,52 @@ struct DispatcherTests {
         await dispatcher.drain(deadline: .now)
     }
 
+    @Test("Builds that a route names go side by side for different refs, and in order for one")
+    func refsOfBuilds() async {
+        routes.define(route(hook("a"), [build("app")]))
+        for (sequence, ref) in [(1, "main"), (2, "dev"), (3, "main")] { log.add(UInt64(sequence), body: ref) }
+        let started = Mutex<[UInt64]>([])
+        let dispatcher = dispatcher(
+            ActionRunners(
+                openshiftBuild: ClosureRunner { attempt in
+                    started.withLock { $0.append(attempt.sequence) }
+                    // The first ends once the other ref's runs.
+                    for _ in 0..<1500 where attempt.sequence == 1 && started.withLock({ $0 }).count < 2 {
+                        try? await Task.sleep(for: .milliseconds(10))
+                    }
+                    return .done
+                }))
+        dispatcher.enqueue((1...3).map { delivery($0, hook("a")) })
+        #expect(await log.waitForFinals(3))
+        #expect(started.withLock { $0 }.prefix(2).sorted() == [1, 2] && started.withLock { $0 }.last == 3)
+        await dispatcher.drain(deadline: .now)
+    }
+
+    @Test("After a restart a build that had no plan yet does not overtake one of its ref that waits to be tried again")
+    func recoveredOrder() async {
+        routes.define(route(hook("a"), [build("app")], retry: RetryPolicy(backoffNanoseconds: 1)))
+        for sequence in [1, 2] as [UInt64] { log.add(sequence, body: "main") }
+        let started = Mutex<[UInt64]>([])
+        let dispatcher = dispatcher(
+            ActionRunners(
+                openshiftBuild: ClosureRunner { attempt in
+                    guard started.withLock({ started in
+                        started.append(attempt.sequence)
+                        return started.count == 1
+                    }) else { return .done }
+                    return .failed(
+                        ActionFailure(.healable, scope: .none, retryAfterNanoseconds: second / 5, reason: "429"))
+                }))
+        dispatcher.replay([
+            RecoveredDelivery(
+                delivery: delivery(1, hook("a")), plan: [PlannedAction(build("app")).encoded], outcomes: []),
+            RecoveredDelivery(delivery: delivery(2, hook("a")), plan: nil, outcomes: []),
+        ])
+        #expect(await log.waitForFinals(2))
+        #expect(started.withLock { $0 } == [1, 1, 2])
+        await dispatcher.drain(deadline: .now)
+    }
+
     @Test("exec without --allow-exec is dead with that reason; reconcile without a cluster stays owed")
     func switchedOff() async {
         routes.define(route(hook("a"), [.exec(command: ["x"], timeoutNanoseconds: 1), reconcile("app")]))

@@ -33,6 +33,7 @@ final class DeliveryLedger {
     private let time: SimulatedTime
     let disk: SimulatedDisk
     private let triggers: TriggerLedger
+    let redeliveries: RedeliveryLedger
     /// Retention drops nothing.
     private let keepsEverything: Bool
     private var durable: Set<String> = []
@@ -51,6 +52,7 @@ final class DeliveryLedger {
         self.disk = disk
         self.triggers = triggers
         self.keepsEverything = keepsEverything
+        redeliveries = RedeliveryLedger(problems, disk, triggers, keepsEverything: keepsEverything)
     }
 
     /// A request that is going to be sent; gives its number.
@@ -172,7 +174,7 @@ final class DeliveryLedger {
     // MARK: Records and attempts
 
     /// The request of which this is the record.
-    private func request(of body: [UInt8]) -> SimulatedRequest? {
+    func request(of body: [UInt8]) -> SimulatedRequest? {
         let text = String(decoding: body, as: UTF8.self)
         guard let start = text.range(of: "tag-")?.lowerBound, let end = text[start...].firstIndex(of: ";") else {
             return nil
@@ -192,13 +194,22 @@ final class DeliveryLedger {
             problems.verify(false, "\(text) by a request that nobody sent")
             return
         }
-        problems.verify(request.expectation == .accepted, "\(text) by \(request.tag), \(request.expectation)")
+        let isRedelivered = record.header.flags.contains(.redelivered)
+        problems.verify(
+            request.expectation == .accepted || (isRedelivered && request.expectation.isProven),
+            "\(text) by \(request.tag), \(request.expectation)")
         problems.verify(SimulatedRoutes.all[request.route].identity == action.route, "\(text) by another route")
-        problems.verify(isDurable(request.tag), "\(text) before \(request.tag) was durable")
+        guard isRedelivered else {
+            problems.verify(isDurable(request.tag), "\(text) before \(request.tag) was durable")
+            return
+        }
+        problems.verify(redeliveries.isPromised(action.sequence), "\(text), which nobody was promised")
+        if action.attempt == 1 { redeliveries.checkDurable(record) }
     }
 
     /// After a recovery.
     func check(_ records: [UInt64: StoredRecord], owed: Set<UInt64>) {
+        redeliveries.check(records, owed: owed)
         // What nobody was told of may have been cut.
         durable = []
         for (sequence, number) in acknowledged {
@@ -224,7 +235,8 @@ final class DeliveryLedger {
             }
             problems.verify(request.expectation.isProven, "\(sequence) was stored without proof: \(request.tag)")
             problems.verify(
-                record.header.decision != .accepted || owed.contains(sequence) || triggers.isFinal(sequence),
+                record.header.decision != .accepted || owed.contains(sequence) || triggers.isFinal(sequence)
+                    || redeliveries.unplanned.contains(sequence),
                 "\(sequence) is to be acted on and not owed")
             problems.verify(
                 acknowledged[sequence].map { sent[$0].request.tag == request.tag } ?? true,

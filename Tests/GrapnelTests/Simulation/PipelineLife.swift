@@ -39,6 +39,7 @@ struct PipelineShape {
     var loopCount = 1
     var hintCapacity = 64
     var waitingMax = 1000
+    var limits = DispatcherSettings()
     var bodyBudget = 200_000
     /// A sync takes this long.
     var syncNanoseconds: UInt64 = 0
@@ -57,6 +58,8 @@ final class PipelineLife {
     let loops: [SimulatedLoop]
     let handoff: Handoff
     let dispatcher: SimulatedDispatcher
+    let history: JournalHistory
+    let redelivery: JournalRedelivery
     let routes: CurrentRoutes
     let budget: MemoryBudget
     private let threadIsStarted = Locked(false)
@@ -68,7 +71,8 @@ final class PipelineLife {
 
     init(
         _ shape: PipelineShape, _ writer: JournalWriter, _ owed: [OwedDelivery], _ time: SimulatedTime,
-        _ world: SimulatedWorld, _ triggers: TriggerLedger, _ deliveries: DeliveryLedger, seed: UInt64
+        _ world: SimulatedWorld, _ triggers: TriggerLedger, _ deliveries: DeliveryLedger,
+        paused: Set<PauseSubject>, seed: UInt64
     ) {
         self.shape = shape
         self.time = time
@@ -103,20 +107,44 @@ final class PipelineLife {
         let reader = writer.reader
         triggers.begin(
             DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName))
-        dispatcher = SimulatedDispatcher(world, triggers, routes, time) { action in
+        let disk = deliveries.disk
+        func record(_ sequence: UInt64, _ location: DeliveryLocation) -> StoredRecord? {
             let location = RecordLocation(
-                segment: action.location.segment, offset: action.location.offset, length: action.location.length)
-            let record = try? reader.read(location, expecting: action.sequence)
-            // A disk that is gone ends this life.
-            if record == nil, deliveries.disk.isGone { return }
-            deliveries.check(action, record)
+                segment: location.segment, offset: location.offset, length: location.length)
+            return disk.reliably { try? reader.read(location, expecting: sequence) }
+        }
+        let history = writer.history
+        self.history = history
+        let probes = SimulatedDispatcher.Probes(
+            inspect: { action in
+                let record = record(action.sequence, action.location)
+                // A disk that is gone ends this life.
+                if record == nil, disk.isGone { return }
+                deliveries.redeliveries.takeAnswers(history, isStrict: false)
+                deliveries.check(action, record)
+            },
+            ref: { delivery in
+                record(delivery.sequence, delivery.location)
+                    .flatMap { deliveries.request(of: Array($0.body)) }?.ref
+            },
+            isDiskGone: { disk.isGone }, mayComeLate: { disk.hadReadFaults })
+        dispatcher = SimulatedDispatcher(
+            world, triggers, routes, time, shape.limits, waitingMax: shape.waitingMax, probes)
+        let controls = loops.map(\.control)
+        redelivery = JournalRedelivery(history: history, mailbox: mailbox) { [thread] in
+            for control in controls { control.wake() }
+            thread.wake()
         }
         let accepting = desk
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, target: dispatcher.target,
             gate: ListingGate([], unlisted: [], routes: routes), waitingMax: shape.waitingMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) },
-            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, clock: time.clock)
+        if !paused.isEmpty {
+            triggers.wasPaused = true
+            dispatcher.setPaused(paused)
+        }
         dispatcher.replay(owed.compactMap { RecoveredDelivery($0) })
         if shape.loopCount > 1 { thread.start() }
     }

@@ -13,6 +13,7 @@ extension PipelineSimulation {
         runUntil("what is owed is not worked off") { self.isWorkedOff }
         guard problems.texts.isEmpty else { return }
         connectStrictly()
+        for _ in 0..<4 { redeliver() }
         runUntil("an answer never came") { self.peers.allSatisfy(\.isFinished) }
         for index in peers.indices {
             problems.verify(
@@ -31,7 +32,7 @@ extension PipelineSimulation {
     }
 
     private var isWorkedOff: Bool {
-        life.desk.writer.owedCount == 0 && life.dispatcher.isQuiet && life.hasDurableOutcomes
+        life.mailbox.isEmpty && life.desk.writer.owedCount == 0 && life.dispatcher.isQuiet && life.hasDurableOutcomes
             && life.hints.ring.depth == 0 && life.hints.overflowFrom.load(ordering: .acquiring) == 0
     }
 
@@ -65,6 +66,7 @@ extension PipelineSimulation {
                 peers[index].read(deliveries, problems, isStrict: true)
             }
             life.checkSleepers(problems)
+            deliveries.redeliveries.takeAnswers(life.history, isStrict: true)
             if life.hasDurableOutcomes { triggers.everythingIsDurable() }
             let next = life.wakeAt
             let isSending = peers.contains { !$0.isFinished }

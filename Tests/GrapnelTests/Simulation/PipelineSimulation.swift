@@ -27,6 +27,7 @@ final class PipelineSimulation {
     var life: PipelineLife!
     var peers: [SimulatedPeer] = []
     var coverage = SimulationCoverage()
+    private var paused: Set<PauseSubject> = []
     private var lifeCount = 0
 
     init(seed: UInt64) {
@@ -38,7 +39,12 @@ final class PipelineSimulation {
         var shape = PipelineShape()
         shape.loopCount = random.chance(60) ? 1 : 2
         shape.hintCapacity = random.chance(50) ? 4 : 64
-        shape.waitingMax = random.chance(30) ? 6 : 1000
+        shape.waitingMax = random.chance(50) ? Int.random(in: 1...8, using: &random) : 1000
+        shape.limits.runningMax = Int.random(in: 1...8, using: &random)
+        shape.limits.runningPerNamespaceMax = Int.random(in: 1...4, using: &random)
+        shape.limits.runningPerTargetMax = Int.random(in: 1...3, using: &random)
+        shape.limits.runningPerClusterMax = Int.random(in: 1...6, using: &random)
+        shape.limits.breakerFailuresMax = Int.random(in: 2...5, using: &random)
         shape.bodyBudget = random.chance(40) ? 60_000 : 400_000
         shape.isTight = random.chance(40)
         if random.chance(10) { shape.syncNanoseconds = UInt64.random(in: 1_200_000...4_000_000, using: &random) }
@@ -67,6 +73,7 @@ final class PipelineSimulation {
             if !problems.texts.isEmpty { return }
         }
         world.isCalm = true
+        paused = []
         // Where memory is short, two that wait for each other may both be refused.
         shape.bodyBudget = 4 << 20
         guard start() else { return }
@@ -77,6 +84,7 @@ final class PipelineSimulation {
 
     /// Recovers, now and then after having been cut off at it.
     private func start() -> Bool {
+        disk.forgetReadFaults()
         for _ in 0..<20 {
             if !world.isCalm, random.chance(15) {
                 disk.withFaults { $0.dieAfter = Int.random(in: 0..<25, using: &random) }
@@ -97,7 +105,7 @@ final class PipelineSimulation {
                 lifeCount += 1
                 world.random = SeededGenerator(seed: random.next())
                 life = PipelineLife(
-                    shape, writer, report.owed, time, world, triggers, deliveries,
+                    shape, writer, report.owed, time, world, triggers, deliveries, paused: paused,
                     seed: seed &* 1000 &+ UInt64(lifeCount))
                 coverage.recovered += report.owed.count
                 return true
@@ -114,6 +122,7 @@ final class PipelineSimulation {
     /// promised holds, but nothing more can be told by number: the run ends here.
     func isEmptied(_ report: RecoveryReport) -> Bool {
         shape.isTight && report.recordCount == 0 && report.owed.isEmpty
+            && deliveries.redeliveries.sequences.allSatisfy { triggers.isFinal($0) }
             && deliveries.acknowledged.keys.allSatisfy { triggers.isFinal($0) || !deliveries.isToBeActedOn($0) }
             && !deliveries.acknowledged.isEmpty
     }
@@ -121,10 +130,10 @@ final class PipelineSimulation {
     /// What the recovery found, against what is known.
     func check(_ writer: JournalWriter, _ report: RecoveryReport) {
         problems.verify(report.damage.isEmpty, "damage: \(report.damage)")
-        let highest = deliveries.acknowledged.keys.max() ?? 0
+        let highest = max(deliveries.acknowledged.keys.max() ?? 0, deliveries.redeliveries.sequences.last ?? 0)
         problems.verify(report.nextSequence > highest, "sequences up to \(highest) go on with \(report.nextSequence)")
         problems.verify(writer.owedCount == report.owed.count, "\(writer.owedCount) owed, \(report.owed.count) found")
-        triggers.recover(report.owed)
+        deliveries.redeliveries.begin()
         var records: [UInt64: StoredRecord] = [:]
         do {
             try writer.reader.follow(from: 1, through: report.nextSequence) { record in
@@ -137,12 +146,15 @@ final class PipelineSimulation {
         } catch {
             problems.verify(false, "the recovered journal cannot be read: \(error)")
         }
+        deliveries.redeliveries.adopt(records, report)
+        triggers.recover(report.owed)
         deliveries.check(records, owed: Set(report.owed.map(\.sequence)))
     }
 
     private func steps(_ count: Int) {
         for _ in 0..<count {
             step()
+            coverage.steps += 1
             observe()
             if !problems.texts.isEmpty { return }
         }
@@ -151,23 +163,48 @@ final class PipelineSimulation {
     private func step() {
         time.advance(milliseconds: Int.random(in: 0...2, using: &random))
         switch Int.random(in: 0..<1000, using: &random) {
-        case 0..<520: life.turn(Int.random(in: 0..<life.partCount, using: &random))
-        case 520..<640: for part in 0..<life.partCount { life.turn(part) }
-        case 640..<700: connect()
-        case 700..<940: move()
-        case 940..<960: time.advance(milliseconds: Int.random(in: 20...300, using: &random))
-        case 960..<972: time.advance(milliseconds: Int.random(in: 500...2_500, using: &random))
-        case 972..<975: time.advance(milliseconds: Int.random(in: 3_000...70_000, using: &random))
-        case 975..<983: trouble()
-        case 983..<986: life.reload()
-        case 986..<989: life.dispatcher.world.isAway.toggle()
+        case 0..<500: life.turn(Int.random(in: 0..<life.partCount, using: &random))
+        case 500..<620: for part in 0..<life.partCount { life.turn(part) }
+        case 620..<680: connect()
+        case 680..<905: move()
+        case 905..<925: time.advance(milliseconds: Int.random(in: 20...300, using: &random))
+        case 925..<937: time.advance(milliseconds: Int.random(in: 500...2_500, using: &random))
+        case 937..<940: time.advance(milliseconds: Int.random(in: 3_000...70_000, using: &random))
+        case 940..<948: trouble()
+        case 948..<951: life.reload()
+        case 951..<954: life.dispatcher.world.isAway.toggle()
+        case 954..<964: pause()
+        case 964..<984: redeliver()
         default: disk.withFaults { if $0.dieAfter == .max { $0 = SimulatedDisk.Faults() } }
         }
+    }
+
+    /// What an operator pauses, or lets go on.
+    private func pause() {
+        if random.chance(40) { paused = [] } else { paused.insert(SimulatedRoutes.pausable.randomElement(using: &random)!) }
+        if !paused.isEmpty { triggers.wasPaused = true }
+        life.dispatcher.setPaused(paused)
+    }
+
+    /// Asks for a delivery that was acknowledged, or for a redelivery, once more: as the route says, or some of what was planned.
+    func redeliver() {
+        let redelivered = deliveries.redeliveries.sequences
+        let known = random.chance(80) || redelivered.isEmpty ? deliveries.acknowledged.keys.sorted() : redelivered
+        guard let origin = known.suffix(random.chance(70) ? 5 : 500).randomElement(using: &random) else { return }
+        var plan: [PlanEntry]?
+        if random.chance(50), let planned = triggers.entries[origin]?.plan {
+            plan = planned.filter { _ in random.chance(60) }.map {
+                PlanEntry(actionKind: $0.actionKind, target: $0.target)
+            }
+            if plan?.isEmpty == true { plan = nil }
+        }
+        deliveries.redeliveries.redeliver(origin, plan: plan, life.redelivery)
     }
 
     /// After each step.
     private func observe() {
         life.checkSleepers(problems)
+        deliveries.redeliveries.takeAnswers(life.history, isStrict: false)
         if life.hasDurableOutcomes { triggers.everythingIsDurable() }
     }
 
@@ -177,6 +214,7 @@ final class PipelineSimulation {
             faults.shortWritePercent = [0, 40].randomElement(using: &random)!
             faults.failedWritePercent = [0, 0, 15].randomElement(using: &random)!
             faults.failedSyncPercent = [0, 0, 25].randomElement(using: &random)!
+            faults.failedReadPercent = [0, 0, 20].randomElement(using: &random)!
             faults.failDirectorySyncs = [0, 0, 0, 1].randomElement(using: &random)!
             // Nothing more fits; what is there may be used again.
             if shape.isTight { faults.capacity = [Int.max, max(used, 200 << 10)].randomElement(using: &random)! }
@@ -263,67 +301,5 @@ final class PipelineSimulation {
         desk.close(nowUnixNanoseconds: time.now)
         if life.hasDurableOutcomes { triggers.everythingIsDurable() }
         vanish()
-    }
-}
-
-/// What a simulation reached, so that a test can tell that it still looks at what it is for.
-struct SimulationCoverage: Equatable {
-    var acknowledged = 0
-    var duplicates = 0
-    var unavailable = 0
-    var refused = 0
-    var recovered = 0
-    var failedStarts = 0
-    var powerCuts = 0
-    var kills = 0
-    var shutdowns = 0
-    var troubles = 0
-    var starts = 0
-    var lostOutcomes = 0
-    var outcomes: [OutcomeCode: Int] = [:]
-    var overflows = 0
-    var breakers = 0
-    var moves = 0
-    var sealed = 0
-    var copies = 0
-    var emptied = 0
-
-    /// Of a life that ends; the ledgers' counts are over all lives so far.
-    mutating func add(_ life: PipelineLife, _ triggers: TriggerLedger, _ deliveries: DeliveryLedger) {
-        acknowledged = deliveries.acknowledged.count
-        duplicates = deliveries.duplicates
-        unavailable = deliveries.unavailable
-        refused = deliveries.refused
-        starts = triggers.startCount
-        lostOutcomes = triggers.lostOutcomes
-        outcomes = triggers.counts
-        overflows += Int(life.hints.overflows.load(ordering: .relaxed))
-        breakers += life.dispatcher.breakersOpened
-        moves += life.shape.loopCount == 1 && life.hasThread ? 1 : 0
-        let metrics = life.desk.writer.metrics
-        sealed += Int(metrics.writeFailures.value + metrics.syncFailures.value)
-        copies += Int(metrics.copies.value + metrics.segmentsKept.value)
-    }
-
-    mutating func add(_ other: SimulationCoverage) {
-        acknowledged += other.acknowledged
-        duplicates += other.duplicates
-        unavailable += other.unavailable
-        refused += other.refused
-        recovered += other.recovered
-        failedStarts += other.failedStarts
-        powerCuts += other.powerCuts
-        kills += other.kills
-        shutdowns += other.shutdowns
-        troubles += other.troubles
-        starts += other.starts
-        lostOutcomes += other.lostOutcomes
-        outcomes.merge(other.outcomes, uniquingKeysWith: +)
-        overflows += other.overflows
-        breakers += other.breakers
-        moves += other.moves
-        sealed += other.sealed
-        copies += other.copies
-        emptied += other.emptied
     }
 }

@@ -1,64 +1,30 @@
 // SimulatedDispatcher: the dispatcher's core and planning desk in a shell without thread, tasks and clock.
 //
 // It does what `DispatcherWorker` does, in the same order: messages, plans, commands. Attempts and plannings end when the simulated
-// world says so.
+// world says so. What is handed to it must come in order and once, within the room that it has; what it starts must not be paused.
 
 import Delivery
 
 @testable import Grapnel
 @testable import Trigger
 
-/// What the simulated API server and the other targets answer, and when.
-struct SimulatedWorld {
-    var random: SeededGenerator
-    /// Everything works at once.
-    var isCalm = false
-    /// Nothing answers.
-    var isAway = false
-
-    mutating func attempt() -> (milliseconds: Int, result: ActionResult) {
-        func failed(
-            _ verdict: ActionFailure.Verdict, _ scope: ActionFailure.Scope, _ reason: String, after: UInt64? = nil
-        ) -> ActionResult {
-            .failed(ActionFailure(verdict, scope: scope, retryAfterNanoseconds: after, reason: reason))
-        }
-        if isCalm { return (Int.random(in: 1...20, using: &random), .done) }
-        if isAway { return (Int.random(in: 1...50, using: &random), failed(.healable, .server, "connection refused")) }
-        let soon = Int.random(in: 1...300, using: &random)
-        switch Int.random(in: 0..<100, using: &random) {
-        case 0..<55: return (soon, .done)
-        case 55..<62: return (Int.random(in: 2_000...15_000, using: &random), .done)
-        case 62..<72: return (soon, failed(.judged, .target, "409"))
-        case 72..<79: return (soon, failed(.healable, .server, "500"))
-        case 79..<84:
-            let asked = UInt64.random(in: 1...3, using: &random) * SimulatedRoutes.second
-            return (soon, failed(.healable, .server, "429", after: asked))
-        case 84..<90: return (soon, failed(.objectMissing, .target, "404"))
-        case 90..<92: return (soon, failed(.healable, .resource, "403"))
-        case 92..<95: return (soon, failed(.final, .target, "422"))
-        case 95..<97: return (soon, .ignored(reason: "nothing to do"))
-        // Never: the client gives up.
-        default: return (30_000, failed(.healable, .server, "timeout"))
-        }
-    }
-
-    mutating func planning(_ definition: RouteDefinition) -> (milliseconds: Int, result: PlanningResult) {
-        let soon = Int.random(in: 0...40, using: &random)
-        if isCalm { return (soon, .actions(definition.actions)) }
-        switch Int.random(in: 0..<20, using: &random) {
-        case 0: return (soon, .ignored(reason: "filter"))
-        case 1, 2: return (soon, .failed(ActionFailure(.healable, scope: .server, reason: "500")))
-        case 3: return (soon, .failed(ActionFailure(.objectMissing, scope: .none, reason: "404")))
-        default: return (soon, .actions(definition.actions))
-        }
-    }
-}
-
 /// Owned by the simulation; `enqueue` and `load` are for the hand-over, on the same thread.
 final class SimulatedDispatcher {
     private enum Message: Sendable {
         case deliveries([QueuedDelivery])
-        case recovered([RecoveredDelivery])
+        case recovered([RecoveredDelivery], isStart: Bool)
+        case paused(Set<PauseSubject>)
+    }
+
+    /// What the simulation looks at.
+    struct Probes {
+        /// Before an attempt.
+        var inspect: (StartedAction) -> Void
+        /// What the record says, whatever the disk does to others.
+        var ref: (QueuedDelivery) -> String?
+        var isDiskGone: () -> Bool
+        /// What cannot be read at once comes later.
+        var mayComeLate: () -> Bool
     }
 
     private(set) var core: DispatcherCore
@@ -67,44 +33,57 @@ final class SimulatedDispatcher {
     private let ledger: TriggerLedger
     private let routes: CurrentRoutes
     private let time: SimulatedTime
-    /// Looks at each attempt before it runs.
-    private let inspect: (StartedAction) -> Void
+    private let probes: Probes
+    private let waitingMax: Int
     private let inbox = Locked<[Message]>([])
     private let load = Locked(0)
+    private let overfilled = Locked(0)
+    private var handed: Set<UInt64> = []
+    private var handedThrough: UInt64 = 0
+    private var paused: Set<PauseSubject> = []
     private var attempts: [(at: UInt64, action: StartedAction, result: ActionResult)] = []
-    private var plannings: [(at: UInt64, delivery: QueuedDelivery, result: PlanningResult)] = []
+    private var plannings: [(at: UInt64, delivery: QueuedDelivery, result: PlanningResult, ref: String?)] = []
+    /// Deliveries of before the start that have no plan yet.
+    private var recoveredPlans: Set<UInt64> = []
     private(set) var breakersOpened = 0
+    private(set) var heldMax = 0
 
     init(
         _ world: SimulatedWorld, _ ledger: TriggerLedger, _ routes: CurrentRoutes, _ time: SimulatedTime,
-        inspect: @escaping (StartedAction) -> Void
+        _ settings: DispatcherSettings, waitingMax: Int, _ probes: Probes
     ) {
         self.world = world
         self.ledger = ledger
         self.routes = routes
         self.time = time
-        self.inspect = inspect
-        var settings = DispatcherSettings()
-        settings.runningMax = 8
-        settings.runningPerNamespaceMax = 4
+        self.probes = probes
+        self.waitingMax = waitingMax
         let seed = self.world.random.next()
         core = DispatcherCore(settings: settings, seed: seed)
-        planning = PlanningDesk(seed: ~seed)
+        planning = PlanningDesk(seed: ~seed, objectMissingAttemptsMax: settings.objectMissingAttemptsMax)
     }
 
     var target: Handoff.Target {
-        let (inbox, load) = (inbox, load)
+        let (inbox, load, overfilled, waitingMax) = (inbox, load, overfilled, waitingMax)
         return Handoff.Target(
             load: { load.withLock { $0 } },
             enqueue: { deliveries in
                 guard !deliveries.isEmpty else { return }
-                load.withLock { $0 += deliveries.count }
+                let sum = load.withLock { load in
+                    load += deliveries.count
+                    return load
+                }
+                if sum > waitingMax { overfilled.withLock { $0 = sum } }
                 inbox.withLock { $0.append(.deliveries(deliveries)) }
             },
-            replay: { delivery in inbox.withLock { $0.append(.recovered([delivery])) } })
+            replay: { delivery in inbox.withLock { $0.append(.recovered([delivery], isStart: false)) } })
     }
 
-    func replay(_ deliveries: [RecoveredDelivery]) { inbox.withLock { $0.append(.recovered(deliveries)) } }
+    func replay(_ deliveries: [RecoveredDelivery]) {
+        inbox.withLock { $0.append(.recovered(deliveries, isStart: true)) }
+    }
+
+    func setPaused(_ subjects: Set<PauseSubject>) { inbox.withLock { $0.append(.paused(subjects)) } }
 
     var isQuiet: Bool {
         inbox.withLock { $0.isEmpty } && core.owedDeliveryCount == 0 && core.runningCount == 0 && planning.count == 0
@@ -129,44 +108,94 @@ final class SimulatedDispatcher {
             defer { inbox = [] }
             return inbox
         }
-        for message in messages where !core.isDraining { take(message) }
+        let over = overfilled.withLock { $0 }
+        ledger.verify(over == 0, "the dispatcher was given up to \(over), \(waitingMax) may wait")
+        for message in messages { take(message) }
         finishWhatIsDue()
         startPlanning()
         for command in core.takeCommands(now: time.now) { carryOut(command) }
         load.withLock { $0 = core.load + planning.count }
+        if !paused.isEmpty { heldMax = max(heldMax, core.triggers.slots.count { $0.state == .held }) }
     }
 
     private func take(_ message: Message) {
         let now = time.now
         switch message {
         case .deliveries(let deliveries):
-            for delivery in deliveries {
-                let definition = routes.definition(of: delivery.route)
-                if let definition, definition.isPlannedPerDelivery {
-                    planning.add(delivery, retry: definition.retry)
-                    continue
-                }
-                core.plan(delivery, definition: definition, ref: ref(of: delivery, definition), now: now)
-            }
-        case .recovered(let deliveries):
-            for recovered in deliveries {
-                let definition = routes.definition(of: recovered.delivery.route)
-                let isConcluded = recovered.outcomes.contains {
-                    $0.code.isFinal && $0.planIndex == Trigger.OutcomeEntry.wholeDelivery
-                }
-                if recovered.plan == nil, !isConcluded, let definition, definition.isPlannedPerDelivery {
-                    planning.add(recovered.delivery, retry: definition.retry)
-                    continue
-                }
-                core.recover(
-                    recovered, definition: definition, ref: ref(of: recovered.delivery, definition), now: now)
-            }
+            if core.isDraining { return }
+            for delivery in deliveries { plan(delivery, now) }
+        case .recovered(let deliveries, let isStart):
+            if core.isDraining { return }
+            for delivery in deliveries { recover(delivery, isStart: isStart, now) }
+        case .paused(let subjects):
+            paused = subjects
+            core.setPaused(subjects, now: now)
         }
     }
 
-    private func ref(of delivery: QueuedDelivery, _ definition: RouteDefinition?) -> String? {
-        guard definition?.coalesce?.by == .ref,
-            let payload = try? ledger.payload(sequence: delivery.sequence, location: delivery.location)
+    private func plan(_ delivery: QueuedDelivery, _ now: UInt64) {
+        noteHanded(delivery)
+        let definition = routes.definition(of: delivery.route)
+        var ref: String?
+        if leavesToPlanning(delivery, definition, ref: &ref) { return }
+        ledger.noteOrder(delivery.sequence)
+        core.plan(delivery, definition: definition, ref: ref, now: now)
+    }
+
+    private func recover(_ recovered: RecoveredDelivery, isStart: Bool, _ now: UInt64) {
+        let delivery = recovered.delivery
+        noteHanded(delivery, isStart: isStart)
+        let definition = routes.definition(of: delivery.route)
+        let isConcluded = recovered.outcomes.contains {
+            $0.code.isFinal && $0.planIndex == Trigger.OutcomeEntry.wholeDelivery
+        }
+        var ref: String?
+        var isOrdered = true
+        if let plan = recovered.plan {
+            let isBuild = plan.contains { PlannedAction.isBuild(kindCode: $0.actionKind) }
+            do throws(DeliveryLogError) {
+                ref = try self.ref(of: delivery, definition, isBuild: isBuild)
+            } catch {
+                // Its builds go by themselves, in no order.
+                isOrdered = false
+            }
+        } else if !isConcluded, leavesToPlanning(delivery, definition, ref: &ref) {
+            recoveredPlans.insert(delivery.sequence)
+            return
+        }
+        if isOrdered { ledger.noteOrder(delivery.sequence) }
+        core.recover(recovered, definition: definition, ref: ref, now: now)
+    }
+
+    private func leavesToPlanning(
+        _ delivery: QueuedDelivery, _ definition: RouteDefinition?, ref: inout String?
+    ) -> Bool {
+        guard let definition else { return false }
+        if !definition.isPlannedPerDelivery {
+            let isBuild = definition.actions.contains { PlannedAction.isBuild($0) }
+            do throws(DeliveryLogError) {
+                ref = try self.ref(of: delivery, definition, isBuild: isBuild)
+                return false
+            } catch {}
+        }
+        planning.add(delivery, retry: definition.retry)
+        return true
+    }
+
+    /// In the order of the journal, and once.
+    private func noteHanded(_ delivery: QueuedDelivery, isStart: Bool = false) {
+        let sequence = delivery.sequence
+        ledger.note(delivery, ref: probes.ref(delivery))
+        ledger.verify(handed.insert(sequence).inserted, "\(sequence) was handed over twice")
+        ledger.verify(sequence > handedThrough || (!isStart && probes.mayComeLate()), "\(sequence) came behind \(handedThrough)")
+        handedThrough = max(handedThrough, sequence)
+    }
+
+    private func ref(
+        of delivery: QueuedDelivery, _ definition: RouteDefinition?, isBuild: Bool
+    ) throws(DeliveryLogError) -> String? {
+        guard definition?.coalesce?.by == .ref || isBuild,
+            let payload = try ledger.payload(sequence: delivery.sequence, location: delivery.location)
         else { return nil }
         return ActionSet.decodeEvent(payload).ref
     }
@@ -181,19 +210,22 @@ final class SimulatedDispatcher {
         }
         let planned = plannings.filter { $0.at <= now }
         plannings.removeAll { $0.at <= now }
-        for (_, delivery, result) in planned {
-            guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else {
-                continue
-            }
-            switch verdict {
-            case .planned(let actions):
-                guard let definition = routes.definition(of: delivery.route) else { continue }
-                core.plan(
-                    delivery, definition: definition, actions: actions, ref: ref(of: delivery, definition), now: now)
-            case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
-            case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
-            case .waits: break
-            }
+        for (_, delivery, result, ref) in planned { take(result, of: delivery, ref, now) }
+    }
+
+    private func take(_ result: PlanningResult, of delivery: QueuedDelivery, _ ref: String?, _ now: UInt64) {
+        guard let verdict = planning.complete(delivery.sequence, result, now: now), !core.isDraining else { return }
+        var isRecovered = false
+        if case .waits = verdict {} else { isRecovered = recoveredPlans.remove(delivery.sequence) != nil }
+        switch verdict {
+        case .planned(let actions):
+            guard let definition = routes.definition(of: delivery.route) else { return }
+            ledger.noteOrder(delivery.sequence)
+            core.plan(
+                delivery, definition: definition, actions: actions, ref: ref, mayHaveActed: isRecovered, now: now)
+        case .ignored(let reason): core.conclude(delivery, .ignored, reason: reason, now: now)
+        case .dead(let reason): core.conclude(delivery, .dead, reason: reason, now: now)
+        case .waits: break
         }
     }
 
@@ -201,9 +233,25 @@ final class SimulatedDispatcher {
         guard !core.isDraining else { return }
         while let delivery = planning.next(now: time.now) {
             guard let definition = routes.definition(of: delivery.route) else { continue }
-            let (milliseconds, result) = world.planning(definition)
-            plannings.append((time.now + UInt64(milliseconds) * 1_000_000, delivery, result))
+            var (milliseconds, result) = world.planning(definition)
+            var ref: String?
+            switch record(delivery.sequence, delivery.location) {
+            case .success(let payload): ref = ActionSet.decodeEvent(payload).ref
+            case .failure(let failure): (milliseconds, result) = (0, .failed(failure))
+            }
+            plannings.append((time.now + UInt64(milliseconds) * 1_000_000, delivery, result, ref))
         }
+    }
+
+    /// What is owed has its record: where it cannot be read now it can be later.
+    private func record(_ sequence: UInt64, _ location: DeliveryLocation) -> Result<DeliveryPayload, ActionFailure> {
+        do throws(DeliveryLogError) {
+            if let payload = try ledger.payload(sequence: sequence, location: location) { return .success(payload) }
+        } catch {
+            return .failure(ActionFailure(.healable, scope: .none, reason: error.reason))
+        }
+        ledger.verify(probes.isDiskGone(), "the record of \(sequence), which is owed, is gone")
+        return .failure(ActionFailure(.final, scope: .none, reason: "gone"))
     }
 
     private func carryOut(_ command: DispatcherCommand) {
@@ -212,10 +260,35 @@ final class SimulatedDispatcher {
         case .recordOutcomes(let settled): ledger.recordOutcomes(settled.map(\.entry))
         case .breakerChanged(_, let isOpen, _): breakersOpened += isOpen ? 1 : 0
         case .start(let action):
+            checkLimits(action)
             ledger.start(action)
-            inspect(action)
-            let (milliseconds, result) = world.attempt()
+            probes.inspect(action)
+            var (milliseconds, result) = world.attempt()
+            // Those that need the record.
+            if action.action.needsRoute || action.action.isBuild,
+                case .failure(let failure) = record(action.sequence, action.location)
+            {
+                (milliseconds, result) = (0, .failed(failure))
+            }
             attempts.append((time.now + UInt64(milliseconds) * 1_000_000, action, result))
         }
+    }
+
+    private func checkLimits(_ action: StartedAction) {
+        let text = "\(action.sequence)/\(action.planIndex) was started"
+        let cluster = action.action.target?.cluster ?? action.route.cluster
+        let subjects: [PauseSubject] = [
+            .route(action.route), .namespace(cluster: action.route.cluster, namespace: action.route.namespace),
+            .target(cluster: cluster, text: action.action.targetText),
+        ]
+        ledger.verify(paused.isDisjoint(with: subjects), "\(text) while it was paused")
+        let settings = core.settings
+        ledger.verify(attempts.count < settings.runningMax, "\(text) beside \(attempts.count) others")
+        guard let target = action.action.target else { return }
+        let onCluster = attempts.count { $0.action.action.target?.cluster == cluster }
+        ledger.verify(onCluster < settings.runningPerClusterMax, "\(text) beside \(onCluster) others of its cluster")
+        let onTarget = attempts.count { $0.action.action.target == target }
+        let onTargetMax = action.action.isBuild ? settings.runningPerTargetMax : 1
+        ledger.verify(onTarget < onTargetMax, "\(text) beside \(onTarget) others of its target")
     }
 }

@@ -32,6 +32,8 @@ struct SimulatedRequest {
     var bytes: [UInt8]
     var body: [UInt8]
     var expectation: Expectation
+    /// What the event is about; empty in garbage.
+    var ref = ""
 
     /// Equal for repeats of one delivery; nil where nothing is a repeat.
     var key: String? {
@@ -123,7 +125,7 @@ struct SimulatedSender {
         }
         return SimulatedRequest(
             route: route, deliveryID: id, tag: tag, bytes: Array(head.utf8) + Self.framed(body, &random),
-            body: body, expectation: expectation)
+            body: body, expectation: expectation, ref: ref)
     }
 
     /// The end of the head and the body, with a length or in chunks.

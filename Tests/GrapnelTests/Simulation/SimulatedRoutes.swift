@@ -1,6 +1,7 @@
 // SimulatedRoutes: the configuration of a simulated pipeline, one route of each shape that matters to what is promised.
 
 import Delivery
+import Trigger
 
 @testable import Grapnel
 
@@ -45,13 +46,19 @@ enum SimulatedRoutes {
         var ruled = hook(8, "team-c", [http("two"), .log], sender: .gitea, window: 5)
         ruled.rules = SenderRules(
             sender: .gitea, isFlux: false, secrets: [SecretBytes(secret(8))], events: ["push"])
+        var planned = hook(9, "team-b", [build(9)], sender: .gitea)
+        planned.rules = SenderRules(
+            sender: .gitea, isFlux: false, secrets: [SecretBytes(secret(9))], events: ["push"])
         return [
             hook(0, "team-a", [.log]),
             hook(1, "team-a", [.reconcile(shared), http("one")], retry: impatient),
             hook(
                 2, "team-b", [.reconcile(shared), .reconcile(object("Kustomization", "team-b", "all"))],
-                coalesce: Coalesce(by: .target, windowNanoseconds: second / 2)),
-            hook(3, "team-b", [.reconcile(object("Bucket", "team-b", "refs"))], coalesce: Coalesce(by: .ref)),
+                coalesce: Coalesce(
+                    by: .target, windowNanoseconds: second / 2, minIntervalNanoseconds: second,
+                    maxDelayNanoseconds: 2 * second)),
+            hook(3, "team-b", [.reconcile(object("Bucket", "team-b", "refs"))], 
+                coalesce: Coalesce(by: .ref, minIntervalNanoseconds: second / 2)),
             hook(
                 4, "team-c", [.reconcile(object("HelmRepository", "team-c", "charts"))], kind: .receiver,
                 retry: impatient),
@@ -60,8 +67,24 @@ enum SimulatedRoutes {
             hook(6, "team-c", [build(6)], retry: impatient, window: 0),
             hook(7, "team-a", []),
             ruled,
+            // Builds the same, found out delivery by delivery.
+            planned,
+            // Merged by ref, though each means something of its own.
+            hook(
+                10, "team-a", [http("three")],
+                coalesce: Coalesce(by: .ref, windowNanoseconds: second / 3, maxDelayNanoseconds: second)),
         ]
     }()
+
+    static func definition(_ identity: RouteIdentity) -> RouteDefinition? { all.first { $0.identity == identity } }
+
+    /// What an operator may pause.
+    static let pausable: [PauseSubject] =
+        all.map { .route($0.identity) }
+        + ["team-a", "team-b", "team-c"].map { .namespace(cluster: "local", namespace: $0) }
+        + ["GitRepository/team-a/app", "BuildConfig/team-b/site", "Bucket/team-b/refs"].map {
+            .target(cluster: "local", text: $0)
+        }
 
     /// A table of its own each time, as a reload makes it.
     static func table() -> RouteTable { RouteTable(all, bodyBytesMax: bodyBytesMax) }

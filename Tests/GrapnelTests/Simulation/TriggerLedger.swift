@@ -4,14 +4,15 @@
 //   - an action starts only with a plan, once at a time, and never after its final outcome, not even after a crash, unless the crash
 //     came before that outcome was durable;
 //   - each entry of a plan has at most one final outcome, and merged names a later delivery that was planned for the same target;
-//   - builds of one target start in the order of their deliveries, one at a time;
+//   - builds of one ref of one target start in the order in which they were planned, one at a time;
+//   - merged by ref means one ref, and an interval between two starts at a target is kept;
 //   - a recovery finds every plan and outcome that was durable, and none that was not written.
 
 import Delivery
 import Journal
-import Trigger
 
 @testable import Grapnel
+@testable import Trigger
 
 /// Notes what is wrong. One thread at a time.
 final class SimulationProblems: @unchecked Sendable {
@@ -51,8 +52,22 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     private var link: DispatcherLink?
     // With plans or outcomes that are not known to be durable.
     private var touched: Set<UInt64> = []
-    private var lastBuild: [TargetReference: UInt64] = [:]
-    private var building: Set<TargetReference> = []
+    private struct Lane: Hashable {
+        var target: TargetReference
+        var ref: String
+        /// Those of one route, whatever else was paused; nil: all.
+        var route: RouteIdentity?
+    }
+    private var lastBuild: [Lane: Int] = [:]
+    private var building: Set<Lane> = []
+    /// Deliveries in the order in which the dispatcher's core got them, in this life.
+    private var orders: [UInt64: Int] = [:]
+    /// What deliveries are about, as their records say.
+    private var refs: [UInt64: String] = [:]
+    private var routes: [UInt64: RouteIdentity] = [:]
+    private var lastStart: [String: UInt64] = [:]
+    /// Something was paused in this life.
+    var wasPaused = false
     private(set) var counts: [OutcomeCode: Int] = [:]
     private(set) var startCount = 0
     private(set) var lostOutcomes = 0
@@ -84,6 +99,29 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         return try link.payload(sequence: sequence, location: location)
     }
 
+    func verify(_ holds: Bool, _ text: @autoclosure () -> String) { problems.verify(holds, text()) }
+
+    /// The record's ref; nil where it has none or the disk is gone.
+    func note(_ delivery: QueuedDelivery, ref: String?) {
+        refs[delivery.sequence] = ref
+        routes[delivery.sequence] = delivery.route
+    }
+
+    func noteOrder(_ sequence: UInt64) { orders[sequence] = orders.count }
+
+    /// A redelivery with a plan of its own, which is durable.
+    func adopt(_ sequence: UInt64, _ plan: [PlanEntry]) {
+        guard entries[sequence]?.plan == nil else { return }
+        entries[sequence, default: Entry()].plan = plan.map {
+            EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target)
+        }
+        entries[sequence]?.isPlanDurable = true
+    }
+
+    func origin(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryOrigin? {
+        try link?.origin(sequence: sequence, location: location)
+    }
+
     private func note(_ outcome: Trigger.OutcomeEntry) {
         let (sequence, index) = (outcome.sequence, outcome.planIndex)
         var entry = entries[sequence] ?? Entry()
@@ -112,6 +150,8 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
             return
         }
         problems.verify(other.contains(plan[Int(outcome.planIndex)]), "\(text), which has another target")
+        guard routes[outcome.sequence].flatMap({ SimulatedRoutes.definition($0)?.coalesce?.by }) == .ref else { return }
+        problems.verify(refs[outcome.sequence] == refs[outcome.detail], "\(text), which has another ref")
     }
 
     // MARK: Attempts
@@ -129,17 +169,34 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
             problems.verify(false, "\(text) without a plan")
         }
         entries[sequence] = entry
-        guard case .openshiftBuild(let target, _) = action.action else { return }
-        problems.verify(building.insert(target).inserted, "\(text) while its target was being built")
-        if action.attempt == 1 {
-            problems.verify(sequence > lastBuild[target] ?? 0, "\(text) behind a later build of its target")
-            lastBuild[target] = sequence
+        checkInterval(action, text)
+        guard case .openshiftBuild(let target, _) = action.action, let ref = refs[sequence] else { return }
+        problems.verify(
+            building.insert(Lane(target: target, ref: ref)).inserted, "\(text) while its ref was being built")
+        guard action.attempt == 1, let order = orders[sequence] else { return }
+        let ofRoute = Lane(target: target, ref: ref, route: action.route)
+        problems.verify(order > lastBuild[ofRoute] ?? -1, "\(text) behind a later build of its route and ref")
+        lastBuild[ofRoute] = order
+        let ofAll = Lane(target: target, ref: ref)
+        problems.verify(wasPaused || order > lastBuild[ofAll] ?? -1, "\(text) behind a later build of its ref")
+        lastBuild[ofAll] = order
+    }
+
+    private func checkInterval(_ action: StartedAction, _ text: String) {
+        guard let target = action.action.target else { return }
+        let key = "\(target.cluster) \(target)"
+        let interval = SimulatedRoutes.definition(action.route)?.coalesce?.minIntervalNanoseconds ?? 0
+        if interval > 0, let last = lastStart[key] {
+            problems.verify(time.now >= last + interval, "\(text) \(time.now - last) ns after another")
         }
+        lastStart[key] = time.now
     }
 
     func end(_ action: StartedAction) {
         entries[action.sequence]?.running.remove(action.planIndex)
-        if case .openshiftBuild(let target, _) = action.action { building.remove(target) }
+        if case .openshiftBuild(let target, _) = action.action, let ref = refs[action.sequence] {
+            building.remove(Lane(target: target, ref: ref))
+        }
     }
 
     // MARK: Lives
@@ -148,6 +205,9 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         self.link = link
         building = []
         lastBuild = [:]
+        orders = [:]
+        lastStart = [:]
+        wasPaused = false
     }
 
     /// The journal says that everything it was given is on disk.
