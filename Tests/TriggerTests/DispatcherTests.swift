@@ -174,20 +174,23 @@ struct DispatcherTests {
     func refsOfBuilds() async {
         routes.define(route(hook("a"), [build("app")]))
         for (sequence, ref) in [(1, "main"), (2, "dev"), (3, "main")] { log.add(UInt64(sequence), body: ref) }
-        let started = Mutex<[UInt64]>([])
+        let events = Mutex<[String]>([])
         let dispatcher = dispatcher(
             ActionRunners(
                 openshiftBuild: ClosureRunner { attempt in
-                    started.withLock { $0.append(attempt.sequence) }
+                    events.withLock { $0.append("\(attempt.sequence) began") }
                     // The first ends once the other ref's runs.
-                    for _ in 0..<1500 where attempt.sequence == 1 && started.withLock({ $0 }).count < 2 {
+                    for _ in 0..<1500 where attempt.sequence == 1 && events.withLock({ $0 }).count < 2 {
                         try? await Task.sleep(for: .milliseconds(10))
                     }
+                    events.withLock { $0.append("\(attempt.sequence) ended") }
                     return .done
                 }))
         dispatcher.enqueue((1...3).map { delivery($0, hook("a")) })
         #expect(await log.waitForFinals(3))
-        #expect(started.withLock { $0 }.prefix(2).sorted() == [1, 2] && started.withLock { $0 }.last == 3)
+        let seen = events.withLock { $0 }
+        #expect(seen.prefix(2).sorted() == ["1 began", "2 began"])
+        #expect(seen.firstIndex(of: "1 ended")! < seen.firstIndex(of: "3 began")!)
         await dispatcher.drain(deadline: .now)
     }
 

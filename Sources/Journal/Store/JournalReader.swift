@@ -150,7 +150,9 @@ public final class JournalReader: Sendable {
         var next = first
         for segment in directory.segments {
             if let end = segment.lastSequence, end < next { continue }
-            guard segment.baseSequence <= last else { return }
+            // What was copied forward out of segments that are gone, also while this was under way.
+            let before = min(last, segment.baseSequence &- 1)
+            guard try followMoved(&next, before, body), segment.baseSequence <= last else { return }
             do throws(DiskError) {
                 guard let handle = try handle(of: segment.number) else { continue }
                 let start = try start(after: place, first, handle)
@@ -161,6 +163,19 @@ public final class JournalReader: Sendable {
                 throw JournalError(error)
             }
         }
+    }
+
+    /// False: `body` has had enough.
+    private func followMoved(
+        _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
+    ) throws(JournalError) -> Bool {
+        guard next <= last else { return true }
+        for (sequence, location) in directory.moved(between: next...last) {
+            guard let record = try read(location, expecting: sequence) else { continue }
+            next = sequence + 1
+            if !body(record) { return false }
+        }
+        return true
     }
 
     /// Where following begins in a segment: at its first record, or at `place` when the record `first - 1` lies there.

@@ -75,8 +75,9 @@ struct SimulatedSender {
         let id = id ?? (random.chance(90) ? "id-\(count)" : "")
         let padding = [0, 200, 2_000, 20_000][[0, 1, 1, 1, 2, 2, 3][Int.random(in: 0..<7, using: &random)]]
         let ref = "refs/heads/\(["main", "next", "fix"][Int.random(in: 0..<3, using: &random)])"
-        let body = Array(
-            "{\"ref\":\"\(ref)\",\"tag\":\"\(tag)\",\"p\":\"\(String(repeating: "x", count: padding))\"}".utf8)
+        let body =
+            Array("{\"ref\":\"\(ref)\",\"tag\":\"\(tag)\",\"p\":\"".utf8) + [UInt8](repeating: 0x78, count: padding)
+            + Array("\"}".utf8)
         var path = definition.path
         var method = "POST"
         var secret = SimulatedRoutes.secret(route)
