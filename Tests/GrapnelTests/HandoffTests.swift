@@ -64,7 +64,8 @@ struct HandoffTests {
                 append.head = head
                 append.receiverKind = ReceiverKind.hook.rawValue
                 append.receivedAtUnixNanoseconds = time.now
-                guard case .appended(let sequence) = desk.append(append), desk.commit(nowUnixNanoseconds: time.now) else {
+                guard case .appended(let sequence) = desk.append(append), desk.commit(nowUnixNanoseconds: time.now)
+                else {
                     return 0
                 }
                 return sequence
@@ -75,7 +76,8 @@ struct HandoffTests {
         func redeliver(_ sequence: UInt64) throws -> UInt64 {
             let plan = [PlanEntry(actionKind: 4, target: [])]
             let record = try #require(try writer.history.record(of: sequence))
-            guard case .appended(let sequence) = writer.redeliver(PinnedRecord(record), plan: plan, now: time.now) else {
+            guard case .appended(let sequence) = writer.redeliver(PinnedRecord(record), plan: plan, now: time.now)
+            else {
                 return 0
             }
             hints.keepPlan(plan, of: sequence)

@@ -153,7 +153,8 @@ struct DispatcherTests {
 
     @Test("A build whose record cannot be read for now waits: without its key a repetition would build twice")
     func originUnreadable() async {
-        routes.define(route(hook("a"), [build("app")], retry: RetryPolicy(attempts: 1, backoffNanoseconds: second / 100)))
+        routes.define(
+            route(hook("a"), [build("app")], retry: RetryPolicy(attempts: 1, backoffNanoseconds: second / 100)))
         log.add(1)
         log.state.withLock { $0.failingReads = 2 }
         let keys = Mutex<[RepeatKey?]>([])
@@ -202,10 +203,12 @@ struct DispatcherTests {
         let dispatcher = dispatcher(
             ActionRunners(
                 openshiftBuild: ClosureRunner { attempt in
-                    guard started.withLock({ started in
-                        started.append(attempt.sequence)
-                        return started.count == 1
-                    }) else { return .done }
+                    guard
+                        started.withLock({ started in
+                            started.append(attempt.sequence)
+                            return started.count == 1
+                        })
+                    else { return .done }
                     return .failed(
                         ActionFailure(.healable, scope: .none, retryAfterNanoseconds: second / 5, reason: "429"))
                 }))

@@ -181,7 +181,11 @@ final class PipelineSimulation {
 
     /// What an operator pauses, or lets go on.
     private func pause() {
-        if random.chance(40) { paused = [] } else { paused.insert(SimulatedRoutes.pausable.randomElement(using: &random)!) }
+        if random.chance(40) {
+            paused = []
+        } else {
+            paused.insert(SimulatedRoutes.pausable.randomElement(using: &random)!)
+        }
         if !paused.isEmpty { triggers.wasPaused = true }
         life.dispatcher.setPaused(paused)
     }

@@ -187,7 +187,8 @@ final class SimulatedDispatcher {
         let sequence = delivery.sequence
         ledger.note(delivery, ref: probes.ref(delivery))
         ledger.verify(handed.insert(sequence).inserted, "\(sequence) was handed over twice")
-        ledger.verify(sequence > handedThrough || (!isStart && probes.mayComeLate()), "\(sequence) came behind \(handedThrough)")
+        ledger.verify(
+            sequence > handedThrough || (!isStart && probes.mayComeLate()), "\(sequence) came behind \(handedThrough)")
         handedThrough = max(handedThrough, sequence)
     }
 

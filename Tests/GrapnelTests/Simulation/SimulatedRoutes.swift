@@ -57,7 +57,8 @@ enum SimulatedRoutes {
                 coalesce: Coalesce(
                     by: .target, windowNanoseconds: second / 2, minIntervalNanoseconds: second,
                     maxDelayNanoseconds: 2 * second)),
-            hook(3, "team-b", [.reconcile(object("Bucket", "team-b", "refs"))], 
+            hook(
+                3, "team-b", [.reconcile(object("Bucket", "team-b", "refs"))],
                 coalesce: Coalesce(by: .ref, minIntervalNanoseconds: second / 2)),
             hook(
                 4, "team-c", [.reconcile(object("HelmRepository", "team-c", "charts"))], kind: .receiver,

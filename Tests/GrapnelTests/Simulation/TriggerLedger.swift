@@ -58,7 +58,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         /// Those of one route, whatever else was paused; nil: all.
         var route: RouteIdentity?
     }
-    private var lastBuild: [Lane: Int] = [:]
+    private var lastBuild: [Lane: (order: Int, sequence: UInt64)] = [:]
     private var building: Set<Lane> = []
     /// Deliveries in the order in which the dispatcher's core got them, in this life.
     private var orders: [UInt64: Int] = [:]
@@ -175,11 +175,18 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
             building.insert(Lane(target: target, ref: ref)).inserted, "\(text) while its ref was being built")
         guard action.attempt == 1, let order = orders[sequence] else { return }
         let ofRoute = Lane(target: target, ref: ref, route: action.route)
-        problems.verify(order > lastBuild[ofRoute] ?? -1, "\(text) behind a later build of its route and ref")
-        lastBuild[ofRoute] = order
-        let ofAll = Lane(target: target, ref: ref)
-        problems.verify(wasPaused || order > lastBuild[ofAll] ?? -1, "\(text) behind a later build of its ref")
-        lastBuild[ofAll] = order
+        problems.verify(
+            isInOrder(sequence, order, ofRoute), "\(text) behind a later build of its route and ref")
+        problems.verify(
+            isInOrder(sequence, order, Lane(target: target, ref: ref)) || wasPaused,
+            "\(text) behind a later build of its ref")
+    }
+
+    /// Not behind one that came later, as a delivery and to the core: plans may be found in another order.
+    private func isInOrder(_ sequence: UInt64, _ order: Int, _ lane: Lane) -> Bool {
+        defer { lastBuild[lane] = (order, sequence) }
+        guard let last = lastBuild[lane] else { return true }
+        return order > last.order || sequence > last.sequence
     }
 
     private func checkInterval(_ action: StartedAction, _ text: String) {
