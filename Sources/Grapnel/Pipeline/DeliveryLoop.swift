@@ -1,6 +1,6 @@
 // DeliveryLoop: one thread's loop, from the first byte to the answer.
 //
-//   turn:  wait -> events: accept | bytes -> requests (DeliveryLoop+Requests) -> end of turn (DeliveryLoop+Commit):
+//   turn:  wait -> events: accept | bytes -> requests (DeliveryLoop+Receiving) -> end of turn (DeliveryLoop+Commit):
 //          verify the batch, judge, hand to the journal, answer -> timers
 //
 // A loop owns its connections, buffers and timers; nothing of it is shared but what LoopControl, the journal's lane and the
