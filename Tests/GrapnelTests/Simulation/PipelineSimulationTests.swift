@@ -32,7 +32,7 @@ struct PipelineSimulationTests {
         print("pipeline simulation: \(seeds.count) seeds, \(seen)")
         #expect(seen.acknowledged > 0 && seen.duplicates > 0 && seen.unavailable > 0 && seen.refused > 0)
         #expect(seen.powerCuts > 0 && seen.kills > 0 && seen.shutdowns > 0 && seen.recovered > 0)
-        #expect(seen.sealed > 0 && seen.breakers > 0)
+        #expect(seen.sealed > 0 && seen.breakers > 0 && seen.redeliveries > 0 && seen.held > 0)
         guard seeds.count >= 100 else { return }
         #expect(seen.overflows > 0 && seen.lostOutcomes > 0 && seen.moves > 0)
         guard seeds.count >= 1000 else { return }
