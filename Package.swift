@@ -41,7 +41,8 @@ let server: Target = .executableTarget(
     swiftSettings: rules)
 
 let serverTests = test(
-    "Grapnel", "CCrypto", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog", "Trigger",
+    "Grapnel", "CCrypto", "CLinuxIO", "CTLSPeer", "EventLoop", "Delivery", "HTTP", "Journal", "Ring", "Catalog",
+    "Trigger",
     .product(name: "ArgumentParser", package: "swift-argument-parser"),
     .product(name: "NIOHTTP1", package: "swift-nio"), logging)
 

@@ -121,7 +121,7 @@ def swift_tests(options):
     if os.path.exists(fake_kube):
         env["GRAPNEL_FAKEKUBE"] = os.path.abspath(fake_kube)
     if options.long:
-        env.update(GRAPNEL_SEEDS="2000", GRAPNEL_ROUNDS="5000")
+        env.update(GRAPNEL_SEEDS="2000", GRAPNEL_ROUNDS="5000", GRAPNEL_PIPELINE_SEEDS="10000")
     tally = Tally()
     # The clients of an API server have deadlines of seconds, which tests that keep all cores busy beside them would break.
     for selection in (["--skip", "^KubernetesTests"], ["--filter", "^KubernetesTests"]):

@@ -100,6 +100,14 @@ extension DeliveryPayload {
     }
 }
 
+/// A record could not be read now; it may well be there. So nothing that waits for it is given up.
+public struct DeliveryLogError: Error, Sendable {
+    /// Without secrets.
+    public var reason: String
+
+    public init(reason: String) { self.reason = reason }
+}
+
 /// The journal, as the dispatcher uses it.
 ///
 /// `recordPlan` and `recordOutcomes` come from the dispatcher's thread alone, in the order in which they must stand in
@@ -110,9 +118,9 @@ public protocol DeliveryLog: Sendable {
     func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry])
     func recordOutcomes(_ outcomes: [OutcomeEntry])
     /// Head fields and body; nil when the record is gone.
-    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload?
+    func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload?
     /// Which journal received the delivery first; nil when the record is gone or journals have no names.
-    func origin(sequence: UInt64, location: DeliveryLocation) -> DeliveryOrigin?
+    func origin(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryOrigin?
 }
 
 extension DeliveryLog {

@@ -97,6 +97,14 @@ public enum PlannedAction: Hashable, Sendable {
         }
     }
 
+    /// The same, for an action that is still to be planned.
+    static func isBuild(_ action: Action) -> Bool {
+        switch action {
+        case .openshiftBuild, .s2iRun, .openshiftRelay: true
+        case .reconcile, .kpackRefresh, .http, .exec, .log, .dockerHubCallback: false
+        }
+    }
+
     /// The same, for a code of the journal.
     static func isBuild(kindCode: UInt8) -> Bool { [5, 6, 9].contains(kindCode) }
 

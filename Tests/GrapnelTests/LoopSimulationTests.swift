@@ -27,15 +27,13 @@ struct LoopSimulationTests {
 
     private static let checksum: Checksum = { cc_crc32($0, $1, $2) }
 
-    static func table() -> RouteTable {
-        RouteTable(
-            [
-                RouteDefinition(
-                    identity: RouteIdentity(kind: .hook, namespace: "n", name: "sim"), path: Script.path,
-                    sender: .github,
-                    secrets: [SecretBytes(Script.secret)], events: ["push"], actions: [.log])
-            ], bodyBytesMax: 100_000)
-    }
+    static let definitions = [
+        RouteDefinition(
+            identity: RouteIdentity(kind: .hook, namespace: "n", name: "sim"), path: Script.path, sender: .github,
+            secrets: [SecretBytes(Script.secret)], events: ["push"], actions: [.log])
+    ]
+
+    static func table() -> RouteTable { RouteTable(definitions, bodyBytesMax: 100_000) }
 
     @Test("no 2xx without a durable record, no record without proof, answers in order", arguments: seeds)
     func simulate(seed: UInt64) throws {

@@ -20,7 +20,7 @@ enum Script {
     static let secret = Array("simulated-secret".utf8)
     static let path = "/hooks/n/sim"
 
-    private static func sign(_ body: [UInt8], _ key: [UInt8]) -> String {
+    static func sign(_ body: [UInt8], _ key: [UInt8]) -> String {
         let states = UnsafeMutableRawPointer.allocate(byteCount: cc_hmac_key_bytes(), alignment: 16)
         defer { states.deallocate() }
         cc_hmac_key_prepare(states, key, key.count)

@@ -288,6 +288,33 @@ struct JournalWriterTests {
         #expect(writer.owedCount == 0)
     }
 
+    @Test("who follows the log meets what was copied forward out of a segment that is gone, in its place and once")
+    func followsCopies() throws {
+        let (writer, _) = try openJournal(SimulatedDisk(seed: 3))
+        let owed = try store(TestDelivery("the one that waits"), in: writer)
+        let location = writer.committedDeliveries[0].location
+        for number in 0..<600 {
+            let delivery = TestDelivery(body: Array(repeating: UInt8(number & 0xFF), count: 4000))
+            delivery.decision = .stored
+            try store(delivery, in: writer)
+            writer.tick(now: seconds(1000 + number))
+        }
+        #expect(try writer.reader.read(location, expecting: owed)?.header.isCopied == true)
+        var followed: [UInt64] = []
+        try writer.reader.follow(from: 1, through: writer.nextSequence - 1) { record in
+            followed.append(record.sequence)
+            return true
+        }
+        #expect(followed.first == owed && followed.count > 1)
+        #expect(followed == Set(followed).sorted())
+        followed = []
+        try writer.reader.follow(from: owed + 1, through: owed + 10) { record in
+            followed.append(record.sequence)
+            return true
+        }
+        #expect(followed.isEmpty)
+    }
+
     @Test("segments that are old and owe nothing are removed")
     func age() throws {
         let disk = SimulatedDisk(seed: 1)

@@ -34,6 +34,7 @@ final class SimulatedDisk: Disk {
         var shortWritePercent = 0
         var failedWritePercent = 0
         var failedSyncPercent = 0
+        var failedReadPercent = 0
         /// Fails the next so many writes or syncs of files.
         var failWrites = 0
         var failSyncs = 0
@@ -138,6 +139,8 @@ final class SimulatedDisk: Disk {
         var isDead = false
         var writes = 0
         var syncs = 0
+        var reads = 0
+        var hadReadFaults = false
         var directorySyncs = 0
     }
 
@@ -149,9 +152,54 @@ final class SimulatedDisk: Disk {
 
     var writeCount: Int { state.withLock { $0.writes } }
     var syncCount: Int { state.withLock { $0.syncs } }
+    var readCount: Int { state.withLock { $0.reads } }
     var names: [String] { state.withLock { $0.names.keys.sorted() } }
+    /// It died, and answers nothing until `crash` or `kill`.
+    var isGone: Bool { state.withLock { $0.isDead } }
+    var usedBytes: Int { state.withLock { $0.names.values.reduce(0) { $0 + $1.bytes.count } } }
     var openHandles: Int { state.withLock { $0.handles.count } }
     func content(_ name: String) -> [UInt8]? { state.withLock { $0.names[name]?.bytes } }
+
+    /// A read failed by chance since `forgetReadFaults`.
+    var hadReadFaults: Bool { state.withLock { $0.hadReadFaults } }
+
+    func forgetReadFaults() {
+        state.withLock { state in
+            state.hadReadFaults = false
+            state.faults.failedReadPercent = 0
+        }
+    }
+
+    /// No read fails by chance meanwhile.
+    func reliably<Result>(_ body: () -> Result) -> Result {
+        let percent = state.withLock { state in
+            defer { state.faults.failedReadPercent = 0 }
+            return state.faults.failedReadPercent
+        }
+        defer { state.withLock { $0.faults.failedReadPercent = percent } }
+        return body()
+    }
+
+    /// Whether these bytes would be there after the worst crash that can come now.
+    func holdsDurably(_ text: [UInt8]) -> Bool { state.withLock { Self.holds(text, $0.durableNames, \.durable) } }
+
+    /// Whether these bytes stand in any file.
+    func holds(_ text: [UInt8]) -> Bool { state.withLock { Self.holds(text, $0.names, \.bytes) } }
+
+    private static func holds(_ text: [UInt8], _ names: [String: Node], _ part: KeyPath<Node, [UInt8]>) -> Bool {
+        // The newest first: there it mostly is.
+        names.sorted(by: { $0.key > $1.key }).contains { _, node in
+            node[keyPath: part].withUnsafeBytes { bytes in
+                guard var place = bytes.baseAddress, let first = text.first else { return false }
+                let end = place + bytes.count
+                while end - place >= text.count, let found = memchr(place, Int32(first), end - place - text.count + 1) {
+                    if memcmp(found, text, text.count) == 0 { return true }
+                    place = UnsafeRawPointer(found) + 1
+                }
+                return false
+            }
+        }
+    }
 
     /// Puts a file there, durable.
     func place(_ name: String, _ bytes: [UInt8]) {
@@ -311,6 +359,7 @@ final class SimulatedDisk: Disk {
     {
         let result = state.withLock { state -> Int? in
             if state.isDead { return nil }
+            state.reads += 1
             if state.faults.failReadAt != Int.max {
                 state.faults.failReadAt -= 1
                 if state.faults.failReadAt < 0 {
@@ -321,6 +370,10 @@ final class SimulatedDisk: Disk {
             }
             if state.faults.failReads > 0 {
                 state.faults.failReads -= 1
+                return nil
+            }
+            if state.faults.failedReadPercent > 0, state.generator.chance(state.faults.failedReadPercent) {
+                state.hadReadFaults = true
                 return nil
             }
             guard let node = state.handles[file.descriptor] else { return nil }

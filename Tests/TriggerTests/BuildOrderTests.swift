@@ -48,6 +48,42 @@ struct BuildOrderTests {
         #expect(simulation.started.map(\.action.isRepeat) == [true, true, false])
     }
 
+    @Test("What a pause held goes on in the order of the deliveries, beside what waited all the while")
+    func resumed() {
+        let simulation = CoreSimulation()
+        simulation.define(route(hook("a"), [build("app")]))
+        simulation.world = { _, _ in (.done, 10 * second) }
+        for sequence in [1, 2] as [UInt64] { simulation.deliver(sequence, to: hook("a"), ref: "main") }
+        simulation.core.setPaused([.route(hook("a"))], now: simulation.now)
+        for sequence in [3, 4] as [UInt64] { simulation.deliver(sequence, to: hook("a"), ref: "main") }
+        simulation.core.setPaused([], now: simulation.now)
+        simulation.run(for: hour)
+        #expect(simulation.started.map(\.action.sequence) == [1, 2, 3, 4])
+    }
+
+    @Test("A build that was paused in its backoff is not overtaken when it goes on")
+    func resumedInBackoff() {
+        let simulation = CoreSimulation()
+        simulation.define(route(hook("a"), [build("app")]))
+        simulation.world = { [unowned simulation] _, _ in
+            guard simulation.started.count == 1 else { return (.done, second) }
+            let failure = ActionFailure(
+                .healable, scope: .none, retryAfterNanoseconds: 60 * second, reason: "429")
+            return (.failed(failure), second)
+        }
+        for sequence in [1, 2] as [UInt64] { simulation.deliver(sequence, to: hook("a"), ref: "main") }
+        simulation.core.setPaused([.route(hook("a"))], now: simulation.now)
+        simulation.run(for: 2 * second)
+        simulation.core.setPaused([], now: simulation.now)
+        simulation.run(for: 20 * second)
+        simulation.core.setPaused([.route(hook("a"))], now: simulation.now)
+        simulation.deliver(3, to: hook("a"), ref: "main")
+        simulation.run(for: 60 * second)
+        simulation.core.setPaused([], now: simulation.now)
+        simulation.run(for: hour)
+        #expect(simulation.started.map(\.action.sequence) == [1, 1, 2, 3])
+    }
+
     @Test("The refs of one target share its places, and all of them get one")
     func targetPlaces() {
         var settings = DispatcherSettings()

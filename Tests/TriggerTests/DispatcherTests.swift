@@ -14,6 +14,8 @@ final class MemoryLog: DeliveryLog {
         var outcomes: [OutcomeEntry] = []
         var payloads: [UInt64: DeliveryPayload] = [:]
         var batches = 0
+        /// So many reads fail first.
+        var failingReads = 0
     }
     let state = Mutex(State())
 
@@ -28,8 +30,22 @@ final class MemoryLog: DeliveryLog {
         }
     }
 
-    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload? {
-        state.withLock { $0.payloads[sequence] }
+    func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload? {
+        try failPerhaps()
+        return state.withLock { $0.payloads[sequence] }
+    }
+
+    func origin(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryOrigin? {
+        try failPerhaps()
+        return DeliveryOrigin(journal: 7, sequence: sequence)
+    }
+
+    private func failPerhaps() throws(DeliveryLogError) {
+        let isFailing = state.withLock { state in
+            defer { state.failingReads = max(0, state.failingReads - 1) }
+            return state.failingReads > 0
+        }
+        if isFailing { throw DeliveryLogError(reason: "too many open files") }
     }
 
     func add(_ sequence: UInt64, body: String = "{}") {
@@ -109,17 +125,6 @@ struct DispatcherTests {
         QueuedDelivery(
             sequence: sequence, receivedNanoseconds: DispatcherClock.wall, route: route,
             location: DeliveryLocation(segment: 0, offset: 0, length: 0))
-    }
-
-    @Test("A delivery whose record is gone is dead and says so")
-    func recordGone() async {
-        routes.define(route(hook("a"), [.log]))
-        let dispatcher = dispatcher(ActionRunners(log: ClosureRunner { _ in .done }))
-        dispatcher.enqueue([delivery(1, hook("a"))])
-        #expect(await log.waitForFinals(1))
-        #expect(log.outcomes.first?.code == .dead)
-        #expect(log.outcomes.first?.reason.contains("no longer in the journal") == true)
-        await dispatcher.drain(deadline: .now)
     }
 
     @Test("exec without --allow-exec is dead with that reason; reconcile without a cluster stays owed")

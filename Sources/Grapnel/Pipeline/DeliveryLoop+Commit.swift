@@ -117,7 +117,7 @@ extension DeliveryLoop where P: ~Copyable {
             unsafe turn.pending[index].verdict = desk.append(records(of: index))
         }
         let isDurable = desk.commit(nowUnixNanoseconds: nowUnixNanoseconds)
-        let now = cl_now_monotonic()
+        let now = clock.monotonic()
         for index in 0..<turn.count {
             let pending = unsafe turn.pending[index]
             var verdict = pending.verdict
@@ -155,7 +155,7 @@ extension DeliveryLoop where P: ~Copyable {
     mutating func takeAnswers() {
         guard case .lane(let lane) = commit else { return }
         lane.bell.cancelSleep()
-        var now = cl_now_monotonic()
+        var now = clock.monotonic()
         while true {
             while let answer = lane.verdicts.pop() {
                 answeredCount += 1
@@ -165,7 +165,7 @@ extension DeliveryLoop where P: ~Copyable {
             lane.bell.prepareToSleep()
             if lane.verdicts.depth == 0 { break }
             lane.bell.cancelSleep()
-            now = cl_now_monotonic()
+            now = clock.monotonic()
         }
         while let oldest = retiredTables.first, oldest.until <= answeredCount { retiredTables.removeFirst() }
     }

@@ -1,6 +1,6 @@
 // DeliveryLoop: one thread's loop, from the first byte to the answer.
 //
-//   turn:  wait -> events: accept | bytes -> requests (DeliveryLoop+Requests) -> end of turn (DeliveryLoop+Commit):
+//   turn:  wait -> events: accept | bytes -> requests (DeliveryLoop+Receiving) -> end of turn (DeliveryLoop+Commit):
 //          verify the batch, judge, hand to the journal, answer -> timers
 //
 // A loop owns its connections, buffers and timers; nothing of it is shared but what LoopControl, the journal's lane and the
@@ -22,6 +22,7 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     var poller: P
     let control: LoopControl
     let settings: LoopSettings
+    let clock: LoopClock
     let budget: MemoryBudget
     let dedupeKey: DedupeKey
     var commit: CommitPath
@@ -73,12 +74,13 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     /// Without memory or descriptors for a loop the server cannot run: that ends it here, at the start.
     init(
         poller: consuming P, control: LoopControl, settings: LoopSettings, budget: MemoryBudget, dedupeKey: DedupeKey,
-        commit: CommitPath, helpers: HelperPool, listeners: [Int32]
+        commit: CommitPath, helpers: HelperPool, listeners: [Int32], clock: LoopClock = LoopClock()
     ) {
         guard let arena = ReceiveArena() else { preconditionFailure("no memory for a loop's receive arena") }
         self.poller = poller
         self.control = control
         self.settings = settings
+        self.clock = clock
         self.budget = budget
         self.dedupeKey = dedupeKey
         self.commit = commit
@@ -87,8 +89,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
         self.arena = arena
         table = control.table
         routeCells = control.routeTally.begin(table)
-        nowNanoseconds = cl_now_monotonic()
-        nowUnixNanoseconds = cl_now_realtime()
+        nowNanoseconds = clock.monotonic()
+        nowUnixNanoseconds = clock.realtime()
         nowMilliseconds = nowNanoseconds / 1_000_000
         connections = ConnectionTable(capacity: settings.connectionsMax)
         timers = TimerWheel(capacity: settings.connectionsMax, now: nowMilliseconds)
@@ -151,14 +153,14 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
     }
 
     private mutating func readClock() {
-        nowNanoseconds = cl_now_monotonic()
-        nowUnixNanoseconds = cl_now_realtime()
+        nowNanoseconds = clock.monotonic()
+        nowUnixNanoseconds = clock.realtime()
         nowMilliseconds = nowNanoseconds / 1_000_000
         dates.update(unixSeconds: Int64(nowUnixNanoseconds / 1_000_000_000))
     }
 
     /// How long a turn may wait: not at all with work left over, else until timers or the journal want a look.
-    private mutating func timeout() -> Int32 {
+    func timeout() -> Int32 {
         if !ready.isEmpty { return 0 }
         if isDraining || !hungry.isEmpty { return 20 }
         if control.hasHelped { return 0 }
@@ -167,7 +169,8 @@ struct DeliveryLoop<P: Poller & ~Copyable>: ~Copyable {
 
     private mutating func takeNewTable() {
         guard let newer = control.newerTable(than: &tableGenerationSeen) else { return }
-        if inFlightCount > 0 { retiredTables.append((table, submittedCount)) }
+        // A helper holds the table that it was given; the journal's thread reads names in one that nobody else may hold.
+        if submittedCount > answeredCount { retiredTables.append((table, submittedCount)) }
         table = newer
         routeCells = control.routeTally.begin(newer)
     }

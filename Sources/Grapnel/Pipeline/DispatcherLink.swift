@@ -35,17 +35,23 @@ final class DispatcherLink: DeliveryLog {
                 }))
     }
 
-    func payload(sequence: UInt64, location: DeliveryLocation) -> DeliveryPayload? {
-        let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
-        guard let record = try? reader.read(place, expecting: sequence) else { return nil }
-        return DeliveryPayload(record)
+    func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload? {
+        try read(sequence, location).flatMap { DeliveryPayload($0) }
     }
 
-    func origin(sequence: UInt64, location: DeliveryLocation) -> DeliveryOrigin? {
-        let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
-        guard let record = try? reader.read(place, expecting: sequence) else { return nil }
+    func origin(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryOrigin? {
+        guard let record = try read(sequence, location) else { return nil }
         let origin = RecordOrigin(record.header)
         return DeliveryOrigin(journal: origin?.journal ?? journalName, sequence: origin?.sequence ?? sequence)
+    }
+
+    private func read(_ sequence: UInt64, _ location: DeliveryLocation) throws(DeliveryLogError) -> StoredRecord? {
+        let place = RecordLocation(segment: location.segment, offset: location.offset, length: location.length)
+        do throws(JournalError) {
+            return try reader.read(place, expecting: sequence)
+        } catch {
+            throw DeliveryLogError(reason: error.message)
+        }
     }
 }
 

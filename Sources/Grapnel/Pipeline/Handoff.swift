@@ -3,7 +3,9 @@
 // A thread of its own, so that neither the loop nor the journal's writer reads back what it wrote. It turns a hint into a
 // QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
 // was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
-// keeps the rest.
+// keeps the rest. What cannot be read is read again later (UnreadRecords); what comes after it does not wait.
+//
+// The thread goes through `turn` over and over; a simulation does so itself.
 
 internal import Metrics
 internal import CLinuxIO
@@ -23,27 +25,60 @@ final class Handoff: Sendable {
     private let hints: HintChannel
     private let wakeup: Int32
     private let reader: JournalReader
-    private let dispatcher: Dispatcher
+    private let target: Target
     private let gate: ListingGate
     /// The highest sequence that is durable.
     private let durableSequence: @Sendable () -> UInt64
     private let logger: Logger
+    private let clock: LoopClock
     private let isStopping = Atomic<Bool>(false)
     let hasEnded = Atomic<Bool>(false)
 
+    /// Where deliveries go: the dispatcher, or what stands for it in a simulation.
+    struct Target: Sendable {
+        /// How much it holds.
+        var load: @Sendable () -> Int
+        var enqueue: @Sendable ([QueuedDelivery]) -> Void
+        /// Takes a delivery with a plan of its own.
+        var replay: @Sendable (RecoveredDelivery) -> Void
+    }
+
+    /// How far a hand-over is. The thread's own.
+    struct Progress {
+        /// What is at or below this was handed over, by hint or by following: sequences only grow.
+        fileprivate var handedThrough: UInt64 = 0
+        fileprivate var missed: [MissedRange] = []
+        fileprivate var unread = UnreadRecords()
+
+        init() {}
+    }
+
+    /// Deliveries whose hints were lost.
+    fileprivate struct MissedRange {
+        /// The first that was not handed over.
+        var next: UInt64
+        var through: UInt64
+        /// Where the last one lies that was.
+        var place: RecordLocation?
+        /// After a failure; `due` is 0 before the first.
+        var tries = 0
+        var due: UInt64 = 0
+    }
+
     init(
-        hints: HintChannel, wakeup: Int32, reader: JournalReader, dispatcher: Dispatcher, gate: ListingGate,
+        hints: HintChannel, wakeup: Int32, reader: JournalReader, target: Target, gate: ListingGate,
         waitingMax: Int,
-        durableSequence: @escaping @Sendable () -> UInt64, logger: Logger
+        durableSequence: @escaping @Sendable () -> UInt64, logger: Logger, clock: LoopClock = LoopClock()
     ) {
         self.hints = hints
         self.wakeup = wakeup
         self.reader = reader
-        self.dispatcher = dispatcher
+        self.target = target
         self.gate = gate
         self.waitingMax = waitingMax
         self.durableSequence = durableSequence
         self.logger = logger
+        self.clock = clock
     }
 
     func start() { NamedThread.start("handoff") { self.run() } }
@@ -54,102 +89,179 @@ final class Handoff: Sendable {
     }
 
     private func run() {
-        // Sequences only grow: what is at or below this was handed over, by hint or by following.
-        var handedThrough: UInt64 = 0
+        var progress = Progress()
+        // What is left when this ends stays owed in the journal.
         while !isStopping.load(ordering: .acquiring) {
-            if isFull {
-                NamedThread.wait(on: wakeup, milliseconds: 50)
-                continue
-            }
-            if drainRing(&handedThrough) { continue }
-            if followOverflow(&handedThrough) { continue }
-            hints.bell.prepareToSleep()
-            if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
-                hints.bell.cancelSleep()
-                continue
-            }
-            NamedThread.wait(on: wakeup, milliseconds: 1000)
+            let patience = turn(&progress)
+            guard patience > 0 else { continue }
+            NamedThread.wait(on: wakeup, milliseconds: patience)
             hints.bell.cancelSleep()
         }
         hasEnded.store(true, ordering: .releasing)
     }
 
-    private var isFull: Bool { dispatcher.load >= waitingMax }
+    /// Between two looks at a dispatcher that has no room.
+    static let fullMilliseconds: Int32 = 50
+
+    /// Hands over some of what there is. Gives how many milliseconds to sleep unless woken, 0 for not at all.
+    func turn(_ progress: inout Progress) -> Int32 {
+        if target.load() >= waitingMax { return Self.fullMilliseconds }
+        if readAgain(&progress) || followMissed(&progress) || drainRing(&progress) || beginFollowing(&progress) {
+            return 0
+        }
+        hints.bell.prepareToSleep()
+        if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
+            hints.bell.cancelSleep()
+            return 0
+        }
+        return patience(progress)
+    }
+
+    /// A second, or less when something is to be read again before.
+    private func patience(_ progress: borrowing Progress) -> Int32 {
+        guard let due = (progress.missed.map(\.due) + [progress.unread.due ?? .max]).min(), due != .max else {
+            return 1000
+        }
+        let now = clock.monotonic()
+        return Int32(min(1000, due > now ? (due - now) / 1_000_000 + 1 : 1))
+    }
 
     /// As many as may be handed over at once.
-    private var room: Int { max(1, min(Self.batchMax, waitingMax - dispatcher.load)) }
+    private var room: Int { max(1, min(Self.batchMax, waitingMax - target.load())) }
 
-    /// Until the dispatcher has room again, or this ends.
-    private func waitForRoom() {
-        while isFull, !isStopping.load(ordering: .acquiring) { NamedThread.wait(on: wakeup, milliseconds: 50) }
+    /// Deliveries on their way; a part of it may have been handed over.
+    private struct Batch {
+        var waiting: [QueuedDelivery] = []
+        var handedCount = 0
+        var count: Int { handedCount + waiting.count }
+    }
+
+    private func hand(_ batch: inout Batch) {
+        target.enqueue(gate.admit(batch.waiting))
+        batch.handedCount += batch.waiting.count
+        batch.waiting.removeAll(keepingCapacity: true)
     }
 
     /// True when there was something.
-    private func drainRing(_ handedThrough: inout UInt64) -> Bool {
-        var batch: [QueuedDelivery] = []
+    private func drainRing(_ progress: inout Progress) -> Bool {
+        var batch = Batch()
         let room = room
+        var isEmpty = true
         while batch.count < room, let hint = hints.ring.pop() {
-            guard hint.sequence > handedThrough else { continue }
-            handedThrough = hint.sequence
-            let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
-            do {
-                guard let record = try reader.read(location, expecting: hint.sequence) else { continue }
-                if let delivery = take(record, at: location) { batch.append(delivery) }
-            } catch {
+            isEmpty = false
+            guard hint.sequence > progress.handedThrough else { continue }
+            progress.handedThrough = hint.sequence
+            read(hint, tries: 0, into: &batch, &progress.unread)
+        }
+        hand(&batch)
+        return !isEmpty
+    }
+
+    /// True when there was something that was due.
+    private func readAgain(_ progress: inout Progress) -> Bool {
+        guard !progress.unread.isEmpty else { return false }
+        let entries = progress.unread.takeDue(now: clock.monotonic(), max: room)
+        guard !entries.isEmpty else { return false }
+        var batch = Batch()
+        for entry in entries {
+            read(entry.hint, tries: entry.tries + 1, into: &batch, &progress.unread)
+        }
+        if progress.unread.isEmpty { logger.notice("all journal records can be read back again") }
+        hand(&batch)
+        return true
+    }
+
+    /// `tries`: how often it could not be read before.
+    private func read(
+        _ hint: DeliveryHint, tries: Int, into batch: inout Batch, _ unread: inout UnreadRecords
+    ) {
+        let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
+        do throws(JournalError) {
+            guard let record = try reader.read(location, expecting: hint.sequence) else { return }
+            take(record, at: location, into: &batch)
+        } catch {
+            let wasEmpty = unread.isEmpty
+            if !unread.add(hint, tries: tries, now: clock.monotonic()) {
                 logger.error(
-                    "a journal record cannot be read back; its actions run after a restart",
+                    "a journal record cannot be read back, as many before it; its actions run after a restart",
+                    metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
+            } else if wasEmpty, tries == 0 {
+                logger.error(
+                    "a journal record cannot be read back; it will be tried again, and its actions run then",
                     metadata: ["sequence": "\(hint.sequence)", "error": "\(error.message)"])
             }
         }
-        let wasEmpty = batch.isEmpty
-        dispatcher.enqueue(gate.admit(batch))
-        return !wasEmpty
     }
 
-    /// nil: no delivery that this version knows, or a redelivery with a plan of its own, which is handed over at once.
-    private func take(_ record: StoredRecord, at location: RecordLocation) -> QueuedDelivery? {
-        guard let delivery = QueuedDelivery(record, at: location) else { return nil }
-        guard record.header.flags.contains(.planned) else { return delivery }
+    /// A redelivery with a plan of its own is handed over at once, behind what is in the batch.
+    private func take(_ record: StoredRecord, at location: RecordLocation, into batch: inout Batch) {
+        // Else it is no delivery that this version knows.
+        guard let delivery = QueuedDelivery(record, at: location) else { return }
+        guard record.header.flags.contains(.planned) else { return batch.waiting.append(delivery) }
         // Without it the delivery stays owed: to do what is configured would be something else.
-        guard let plan = hints.takePlan(of: record.sequence) else { return nil }
-        dispatcher.replay([
+        guard let plan = hints.takePlan(of: record.sequence) else { return }
+        hand(&batch)
+        batch.handedCount += 1
+        target.replay(
             RecoveredDelivery(
                 delivery: delivery,
-                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: [])
-        ])
-        return nil
+                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: []))
     }
 
-    /// Reads on from the journal where hints were lost. The ring is empty now, and stays so until the mark is cleared.
-    private func followOverflow(_ handedThrough: inout UInt64) -> Bool {
+    /// Where hints were lost. The ring is empty now, and stays so until the mark is cleared.
+    private func beginFollowing(_ progress: inout Progress) -> Bool {
         let from = hints.overflowFrom.load(ordering: .acquiring)
         guard from != 0 else { return false }
         // What becomes durable from here on is hinted again.
         hints.overflowFrom.store(0, ordering: .releasing)
         let through = durableSequence()
-        var batch: [QueuedDelivery] = []
-        var room = room
-        do {
-            try reader.follow(from: max(from, handedThrough + 1), through: through) { record in
-                if record.header.decision == .accepted, let delivery = take(record, at: record.location) {
-                    batch.append(delivery)
-                }
-                if batch.count >= room {
-                    dispatcher.enqueue(gate.admit(batch))
-                    batch.removeAll(keepingCapacity: true)
-                    waitForRoom()
-                    room = self.room
-                }
-                // What is left when this ends stays owed in the journal.
-                return !isStopping.load(ordering: .acquiring)
+        progress.missed.append(MissedRange(next: max(from, progress.handedThrough + 1), through: through))
+        progress.handedThrough = max(progress.handedThrough, through)
+        return true
+    }
+
+    /// Reads on from the journal, as much as there is room for. True when something was missed and is not to wait.
+    private func followMissed(_ progress: inout Progress) -> Bool {
+        guard !progress.missed.isEmpty else { return false }
+        let now = clock.monotonic()
+        guard let index = progress.missed.firstIndex(where: { $0.due <= now }) else { return false }
+        var missed = progress.missed[index]
+        var batch = Batch()
+        let room = room
+        // Set when there was no room for all.
+        var isLeft = false
+        do throws(JournalError) {
+            try reader.follow(from: missed.next, through: missed.through, after: missed.place) { record in
+                missed.next = record.sequence + 1
+                missed.place = record.location
+                missed.tries = 0
+                if record.header.decision == .accepted { take(record, at: record.location, into: &batch) }
+                isLeft = batch.count >= room
+                return !isLeft
             }
         } catch {
-            logger.error(
-                "the journal cannot be followed; what was missed runs after a restart",
-                metadata: ["from": "\(from)", "error": "\(error)"])
+            if missed.tries == 0 {
+                logger.error(
+                    "the journal cannot be followed; what was missed will be tried again, and runs then",
+                    metadata: ["from": "\(missed.next)", "error": "\(error.message)"])
+            }
+            missed.due = now &+ UnreadRecords.delay(missed.tries)
+            missed.tries += 1
+            isLeft = true
         }
-        if !batch.isEmpty { dispatcher.enqueue(gate.admit(batch)) }
-        handedThrough = max(handedThrough, through)
+        hand(&batch)
+        if isLeft, missed.next <= missed.through {
+            progress.missed[index] = missed
+        } else {
+            progress.missed.remove(at: index)
+        }
         return true
+    }
+}
+
+extension Handoff.Target {
+    init(_ dispatcher: Dispatcher) {
+        self.init(
+            load: { dispatcher.load }, enqueue: { dispatcher.enqueue($0) }, replay: { dispatcher.replay([$0]) })
     }
 }

@@ -211,16 +211,13 @@ final class JournalDesk: @unchecked Sendable {
     func commit(nowUnixNanoseconds: UInt64) -> Bool {
         takeMail(nowUnixNanoseconds)
         guard writer.groupRecordCount > 0 else { return true }
-        let isDurable: Bool
-        switch writer.commit(now: nowUnixNanoseconds) {
-        case .durable(let through):
-            isDurable = true
-            durableSequence.store(through, ordering: .releasing)
-        case .failed: isDurable = false
-        }
+        let result = writer.commit(now: nowUnixNanoseconds)
+        let isDurable = if case .durable = result { true } else { false }
         // A failed group may have made some deliveries durable before it failed: they are owed like any other.
         let committed = unsafe writer.committedDeliveries
         if !redeliveries.isEmpty { unsafe answerRedeliveries(isDurable: isDurable, committed) }
+        // Behind the plans of redeliveries: who follows the journal needs them.
+        if case .durable(let through) = result { durableSequence.store(through, ordering: .releasing) }
         for index in 0..<committed.count {
             let delivery = unsafe committed[index]
             if !isDurable { durableSequence.store(delivery.sequence, ordering: .releasing) }

@@ -66,29 +66,40 @@ final class JournalThread: Sendable {
 
     let desk: JournalDesk
     let bell: Doorbell
-    private let wakeup: Int32
+    let wakeup: Int32
+    private let clock: LoopClock
+    private let spawn: @Sendable (@escaping @Sendable () -> Void) -> Void
     private let lanes = Mutex<[JournalLane]>([])
     private let isStopping = Atomic<Bool>(false)
     let hasEnded = Atomic<Bool>(false)
     private let isStarted = Atomic<Bool>(false)
 
-    init?(desk: JournalDesk) {
+    /// `spawn` starts the thread; a simulation goes through the turns itself.
+    init?(
+        desk: JournalDesk, clock: LoopClock = LoopClock(),
+        spawn: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { NamedThread.start("journal", $0) }
+    ) {
         let descriptor = cl_eventfd()
         guard descriptor >= 0 else { return nil }
         wakeup = descriptor
         self.desk = desk
+        self.clock = clock
+        self.spawn = spawn
         bell = Doorbell { _ = cl_eventfd_signal(descriptor) }
     }
 
     /// Before `start`.
     func add(_ lane: JournalLane) { lanes.withLock { $0.append(lane) } }
 
+    /// Lets go of the lanes, which hold this: at an end without `start`.
+    func removeLanes() { lanes.withLock { $0 = [] } }
+
     var isRunning: Bool { isStarted.load(ordering: .acquiring) }
 
     /// The desk is this thread's from here on.
     func start() {
         guard !isStarted.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        NamedThread.start("journal") { self.run() }
+        spawn { self.run() }
     }
 
     /// From any thread: it looks at its mail.
@@ -99,32 +110,44 @@ final class JournalThread: Sendable {
         _ = cl_eventfd_signal(wakeup)
     }
 
+    /// What of the lanes is in the group under way; the room is reserved once.
+    struct Group {
+        fileprivate var members: [(lane: Int, verdict: LaneVerdict)] = []
+
+        init() { members.reserveCapacity(JournalThread.groupRecordsMax) }
+    }
+
     private func run() {
-        let lanes = lanes.withLock { $0 }
-        // (lane, slot, generation, verdict) of the group under way; reserved once.
-        var group: [(lane: Int, verdict: LaneVerdict)] = []
-        group.reserveCapacity(Self.groupRecordsMax)
-        while true {
-            gather(lanes, &group)
-            let now = cl_now_realtime()
-            if group.isEmpty {
-                desk.keepHouse(nowUnixNanoseconds: now)
-                if isStopping.load(ordering: .acquiring), lanes.allSatisfy({ $0.requests.depth == 0 }) { break }
-                sleep(lanes)
-                continue
-            }
-            let isDurable = desk.commit(nowUnixNanoseconds: now)
-            for index in 0..<group.count {
-                var verdict = group[index].verdict
-                if !isDurable { verdict.verdict.result = .unavailable }
-                // Cannot be full: see the head of this file.
-                precondition(lanes[group[index].lane].verdicts.push(verdict), "a lane's verdicts overflowed")
-            }
-            group.removeAll(keepingCapacity: true)
-            for lane in lanes { lane.bell.ring() }
-            desk.tickIfDue(nowUnixNanoseconds: now)
+        var group = Group()
+        while let patience = turn(&group) {
+            guard patience > 0 else { continue }
+            _ = NamedThread.wait(on: wakeup, milliseconds: patience)
+            bell.cancelSleep()
         }
         hasEnded.store(true, ordering: .releasing)
+    }
+
+    /// One group, or what is due without one. Gives how many milliseconds to sleep unless woken: 0 for not at all, nil at the end.
+    func turn(_ group: inout Group) -> Int32? {
+        let lanes = lanes.withLock { $0 }
+        gather(lanes, &group.members)
+        let now = clock.realtime()
+        if group.members.isEmpty {
+            desk.keepHouse(nowUnixNanoseconds: now)
+            if isStopping.load(ordering: .acquiring), lanes.allSatisfy({ $0.requests.depth == 0 }) { return nil }
+            return patience(lanes)
+        }
+        let isDurable = desk.commit(nowUnixNanoseconds: now)
+        for member in group.members {
+            var verdict = member.verdict
+            if !isDurable { verdict.verdict.result = .unavailable }
+            // Cannot be full: see the head of this file.
+            precondition(lanes[member.lane].verdicts.push(verdict), "a lane's verdicts overflowed")
+        }
+        group.members.removeAll(keepingCapacity: true)
+        for lane in lanes { lane.bell.ring() }
+        desk.tickIfDue(nowUnixNanoseconds: now)
+        return 0
     }
 
     /// Appends what waits in the lanes, one request of each lane in turn, so that no loop is favoured.
@@ -141,14 +164,14 @@ final class JournalThread: Sendable {
         }
     }
 
-    private func sleep(_ lanes: [JournalLane]) {
+    /// Arms the bell, unless there is something to do.
+    private func patience(_ lanes: [JournalLane]) -> Int32 {
         bell.prepareToSleep()
         if lanes.contains(where: { $0.requests.depth > 0 }) || isStopping.load(ordering: .acquiring) {
             bell.cancelSleep()
-            return
+            return 0
         }
         // Plans and outcomes go within a second.
-        _ = NamedThread.wait(on: wakeup, milliseconds: desk.mailbox.isEmpty ? 1000 : 200)
-        bell.cancelSleep()
+        return desk.mailbox.isEmpty ? 1000 : 200
     }
 }

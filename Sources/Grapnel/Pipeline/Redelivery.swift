@@ -49,21 +49,21 @@ final class RedeliveryRequest: Sendable {
 
     let pinned: PinnedRecord
     let plan: [PlanEntry]?
-    private let continuation: Mutex<CheckedContinuation<Answer, Never>?>
+    private let reply: Mutex<(@Sendable (Answer) -> Void)?>
 
-    init(_ pinned: PinnedRecord, _ plan: [PlanEntry]?, _ continuation: CheckedContinuation<Answer, Never>) {
+    init(_ pinned: PinnedRecord, _ plan: [PlanEntry]?, _ reply: @escaping @Sendable (Answer) -> Void) {
         self.pinned = pinned
         self.plan = plan
-        self.continuation = Mutex(continuation)
+        self.reply = Mutex(reply)
     }
 
     /// From any thread; the first answer counts.
     func answer(_ answer: Answer) {
-        let waiting = continuation.withLock { waiting in
+        let waiting = reply.withLock { waiting in
             defer { waiting = nil }
             return waiting
         }
-        waiting?.resume(returning: answer)
+        waiting?(answer)
     }
 }
 
@@ -82,16 +82,22 @@ final class Redelivery: Sendable {
     /// Adds the delivery `sequence` once more, accepted, received now and not deduplicated, with a copy of head and body. Returns
     /// its sequence once that is as durable as an answered delivery. With `plan` exactly that is done; without, what is
     /// configured now. Reads the disk: blocks for milliseconds, and waits for a commit.
-    func redeliver(_ sequence: UInt64, plan: [PlanEntry]? = nil) async -> Result<UInt64, RedeliveryError> {
-        if let plan, plan.isEmpty { return .failure(.invalidPlan) }
-        let pinned: PinnedRecord
-        switch pin(sequence) {
-        case .success(let found): pinned = found
-        case .failure(let error): return .failure(error)
+    func redeliver(_ sequence: UInt64, plan: [PlanEntry]? = nil) async -> RedeliveryRequest.Answer {
+        await withCheckedContinuation { continuation in
+            redeliver(sequence, plan: plan) { continuation.resume(returning: $0) }
         }
-        return await withCheckedContinuation { continuation in
-            mailbox.post(.redelivery(RedeliveryRequest(pinned, plan, continuation)))
+    }
+
+    /// The same without waiting: `reply` comes once, at once or from the owner of the desk.
+    func redeliver(
+        _ sequence: UInt64, plan: [PlanEntry]?, reply: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
+    ) {
+        if let plan, plan.isEmpty { return reply(.failure(.invalidPlan)) }
+        switch pin(sequence) {
+        case .success(let pinned):
+            mailbox.post(.redelivery(RedeliveryRequest(pinned, plan, reply)))
             wake()
+        case .failure(let error): reply(.failure(error))
         }
     }
 

@@ -25,6 +25,8 @@ public struct JournalOptions: Sendable {
     public var formatVersion: UInt32?
     /// Segments are prepared by a thread of their own; false: by the caller, when they are asked for (tests).
     public var preparesInBackground: Bool
+    /// What the duration of a sync is taken from, in nanoseconds.
+    public var monotonicClock: @Sendable () -> UInt64 = { monotonicNanoseconds() }
 
     public init(
         directory: String = "", maxBytes: UInt64 = 4 << 30, maxAgeSeconds: UInt64 = 7 * 24 * 3600,

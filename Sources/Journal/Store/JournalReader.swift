@@ -6,75 +6,6 @@
 
 import Synchronization
 
-/// A record, with bytes of its own.
-public struct StoredRecord: Sendable {
-    public var header: RecordHeader
-    public var location: RecordLocation
-    /// The whole record as it is on disk.
-    public let bytes: [UInt8]
-
-    public var sequence: UInt64 { header.sequence }
-    /// The request head (or the entries of a plan or outcome).
-    public var head: ArraySlice<UInt8> { bytes[header.headOffset..<header.bodyOffset] }
-    public var body: ArraySlice<UInt8> { bytes[header.bodyOffset..<header.bodyOffset + Int(header.bodyLength)] }
-
-    /// The fixed part and the meta.
-    public var fixedAndMeta: ArraySlice<UInt8> { bytes[..<header.headOffset] }
-
-    init(header: RecordHeader, location: RecordLocation, bytes: [UInt8]) {
-        self.header = header
-        self.location = location
-        self.bytes = bytes
-    }
-
-    /// A delivery out of an archive: nil when the bytes are not, as a whole, what was in a journal once. It lies nowhere.
-    public init?(archived bytes: [UInt8], checksum: Checksum) {
-        let checksum = unsafe Checksummer(checksum)
-        let header = bytes.withByteReader { reader -> RecordHeader? in
-            guard reader.contains(0, JournalFormat.recordHeaderBytes),
-                let header = RecordHeader.decode(
-                    reader, at: 0, incarnation: reader.uint64(at: 8), checksum: checksum),
-                header.type == .delivery, Int(header.totalLength) == reader.count,
-                header.isPayloadIntact(reader, at: 0, checksum: checksum)
-            else { return nil }
-            return header
-        }
-        guard let header else { return nil }
-        self.init(
-            header: header, location: RecordLocation(segment: 0, offset: 0, length: header.totalLength), bytes: bytes)
-    }
-
-    /// The texts of a delivery; empty in other records.
-    public var cluster: String { text(\.cluster) }
-    public var namespace: String { text(\.namespace) }
-    public var name: String { text(\.name) }
-    public var deliveryID: String { text(\.deliveryID) }
-    public var eventName: String { text(\.eventName) }
-
-    /// The delivery that an adopted record was elsewhere; nil for every other.
-    public var origin: RecordOrigin? { RecordOrigin(header) }
-
-    /// The entries of a plan; nil in other records.
-    public var plan: [PlanEntry]? {
-        guard header.type == .plan else { return nil }
-        return Array(head).withByteReader { PlanCoding.decode($0) }
-    }
-
-    /// The entries of an outcome; nil in other records.
-    public var outcomes: [OutcomeEntry]? {
-        guard header.type == .outcome else { return nil }
-        return Array(head).withByteReader { OutcomeCoding.decode($0) }
-    }
-
-    private func text(_ field: KeyPath<DeliveryMeta, DeliveryMeta.Field>) -> String {
-        guard header.type == .delivery else { return "" }
-        return bytes.withByteReader { reader in
-            guard let meta = DeliveryMeta(reader, at: 0, header: header) else { return "" }
-            return reader.string(from: meta[keyPath: field].offset, count: meta[keyPath: field].count)
-        }
-    }
-}
-
 /// May be used by any number of threads at once.
 public final class JournalReader: Sendable {
     /// An open segment; closed when the last reader lets go of it.
@@ -141,18 +72,24 @@ public final class JournalReader: Sendable {
 
     /// Calls `body` with each delivery from sequence `first` through `last`, in order of sequence; stops when it returns
     /// false. Deliveries that were copied forward are found in their old place while it exists, and where they were copied
-    /// to afterwards. `last` must be durable. What is damaged is left out; recovery has reported it.
+    /// to afterwards. `last` must be durable. What is damaged is left out; recovery has reported it. `place`: where the record
+    /// `first - 1` lies, so that what stands before it need not be looked at again.
     public func follow(
-        from first: UInt64, through last: UInt64, _ body: (StoredRecord) -> Bool
+        from first: UInt64, through last: UInt64, after place: RecordLocation? = nil, _ body: (StoredRecord) -> Bool
     ) throws(JournalError) {
         guard first <= last else { return }
         var next = first
         for segment in directory.segments {
             if let end = segment.lastSequence, end < next { continue }
-            guard segment.baseSequence <= last else { return }
+            // What was copied forward out of segments that are gone, also while this was under way.
+            let before = min(last, segment.baseSequence &- 1)
+            guard try followMoved(&next, before, body), segment.baseSequence <= last else { return }
             do throws(DiskError) {
                 guard let handle = try handle(of: segment.number) else { continue }
-                guard try follow(handle, &next, min(last, segment.lastSequence ?? last), body) else { return }
+                let start = try start(after: place, first, handle)
+                guard try follow(handle, from: start, &next, min(last, segment.lastSequence ?? last), body) else {
+                    return
+                }
             } catch {
                 throw JournalError(error)
             }
@@ -160,10 +97,33 @@ public final class JournalReader: Sendable {
     }
 
     /// False: `body` has had enough.
+    private func followMoved(
+        _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
+    ) throws(JournalError) -> Bool {
+        guard next <= last else { return true }
+        for (sequence, location) in directory.moved(between: next...last) {
+            guard let record = try read(location, expecting: sequence) else { continue }
+            next = sequence + 1
+            if !body(record) { return false }
+        }
+        return true
+    }
+
+    /// Where following begins in a segment: at its first record, or at `place` when the record `first - 1` lies there.
+    private func start(
+        after place: RecordLocation?, _ first: UInt64, _ handle: Handle
+    ) throws(DiskError) -> UInt64 {
+        guard let place, place.segment == handle.number,
+            let header = try header(at: UInt64(place.offset), handle), !header.isCopied, header.sequence + 1 == first
+        else { return UInt64(JournalFormat.segmentHeaderBytes) }
+        return UInt64(place.offset)
+    }
+
+    /// False: `body` has had enough.
     private func follow(
-        _ handle: Handle, _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
+        _ handle: Handle, from start: UInt64, _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
     ) throws(DiskError) -> Bool {
-        var offset = UInt64(JournalFormat.segmentHeaderBytes)
+        var offset = start
         while true {
             guard let header = try header(at: offset, handle) else { return true }
             let here = offset

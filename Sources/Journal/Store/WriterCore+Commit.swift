@@ -134,14 +134,14 @@ extension WriterCore {
     }
 
     mutating func sync(_ file: DiskFile) throws(DiskError) {
-        let begin = monotonicNanoseconds()
+        let begin = options.monotonicClock()
         do throws(DiskError) {
             try disk.syncData(file)
         } catch {
             metrics.syncFailures.increment()
             throw error
         }
-        let duration = monotonicNanoseconds() - begin
+        let duration = options.monotonicClock() - begin
         syncDurations.add(duration)
         metrics.syncs.increment()
         metrics.syncSeconds.observe(Double(duration) / 1e9)

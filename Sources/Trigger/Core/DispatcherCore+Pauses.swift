@@ -64,6 +64,8 @@ extension DispatcherCore {
             }
             queues[Int(trigger.queue)].waitingByKey[key] = Int32(slot)
         }
+        // In an ordered queue backoff is waited for in line, and what was never held may be of an earlier delivery.
+        if queues[Int(trigger.queue)].isOrdered, trigger.coalesceKey == nil { return enqueueInOrder(slot) }
         if trigger.notBefore > now { delay(slot) } else { enqueueFirst(slot) }
     }
 }

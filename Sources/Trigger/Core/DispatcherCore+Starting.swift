@@ -26,6 +26,22 @@ extension DispatcherCore {
         listIfStartable(queue)
     }
 
+    /// The same, behind what waits there of earlier deliveries.
+    mutating func enqueueInOrder(_ slot: Int) {
+        let queue = Int(triggers[slot].queue)
+        triggers[slot].state = .queued
+        var earlier: [Int] = []
+        while queues[queue].waiting.first != IndexList.none,
+            triggers[Int(queues[queue].waiting.first)].sequence < triggers[slot].sequence,
+            let first = queues[queue].waiting.popFirst(triggers.links)
+        {
+            earlier.append(first)
+        }
+        queues[queue].waiting.prepend(slot, &triggers.links)
+        for other in earlier.reversed() { queues[queue].waiting.prepend(other, &triggers.links) }
+        listIfStartable(queue)
+    }
+
     mutating func delay(_ slot: Int) {
         triggers[slot].state = .delayed
         timers.insert(
