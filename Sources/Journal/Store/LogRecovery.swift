@@ -95,11 +95,12 @@ struct LogRecovery: ~Copyable {
             newest = max(newest, record.header.timeUnixNanoseconds)
             take(record, in: verdict.number, reader)
         }
-        segments.append(
-            Segment(
-                number: verdict.number, incarnation: verdict.identity?.incarnation ?? 0,
-                fileBytes: UInt64(verdict.fileBytes), newestUnixNanoseconds: newest,
-                baseSequence: verdict.start?.baseSequence ?? 0, lastSequence: lastSequence))
+        var segment = Segment(
+            number: verdict.number, incarnation: verdict.identity?.incarnation ?? 0,
+            fileBytes: UInt64(verdict.fileBytes), newestUnixNanoseconds: newest,
+            baseSequence: verdict.start?.baseSequence ?? 0, lastSequence: lastSequence)
+        segment.holdsStart = verdict.start != nil
+        segments.append(segment)
     }
 
     private mutating func take(_ record: ScannedRecord, in segment: UInt64, _ reader: ByteReader) {

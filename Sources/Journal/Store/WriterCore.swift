@@ -29,6 +29,8 @@ struct Segment {
     var holdsStateOfCopies = false
     /// Carried forward as a whole: only what its keep record lists counts.
     var isKept = false
+    /// Its start can be read, so it says by itself how far the sequences went.
+    var holdsStart = true
 
     var fileName: String { isKept ? SegmentFileName.kept(number) : SegmentFileName.segment(number) }
 }
