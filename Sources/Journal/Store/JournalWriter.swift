@@ -41,9 +41,12 @@
         unsafe core.deallocate()
     }
 
-    func begin(_ prepared: PreparedSegment, now: UInt64) {
+    /// `isBound`: started at once, with a probe.
+    func begin(_ prepared: PreparedSegment, isBound: Bool, now: UInt64) {
         unsafe core.pointee.begin(prepared)
         unsafe core.pointee.bytesUsed += prepared.fileBytes
+        // If the disk refuses, it is sealed, and `tick` heals.
+        if isBound { _ = unsafe core.pointee.startCurrent(now: now) }
         unsafe core.pointee.requestNext(now: now)
     }
 

@@ -138,6 +138,11 @@ struct LogRecovery: ~Copyable {
             newestUnixNanoseconds: 0, baseSequence: scan.start?.baseSequence ?? 0,
             lastSequence: list?.lastSequence ?? 0)
         segment.isKept = true
+        if list == nil {
+            // What is owed in it was said in a record that damage took.
+            report.damage.append(
+                Damage(kind: .segment, segment: file.number, offset: 0, length: Int(file.byteCount), missing: nil))
+        }
         if let list, list.incarnation == segment.incarnation {
             for record in verdict.records { takeKept(record, of: list.owed, in: file.number, reader) }
         }

@@ -76,7 +76,7 @@ enum NextSegment {
     var durableThrough: UInt64
     /// Highest durable mark that a written record carries.
     var markedThrough: UInt64
-    /// Highest sequence of a written delivery, plan or outcome.
+    /// Highest sequence of a written delivery, plan or outcome, or of what closes copies.
     var lastWorthMarking: UInt64
 
     /// Complete segments, oldest first.
