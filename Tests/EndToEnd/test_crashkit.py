@@ -1,5 +1,6 @@
 """The crash test can fail: what it must find is put in front of its judges."""
 import os
+import random
 import sys
 
 from harness import ROOT, Failure, expect, expect_that, plain_hook
@@ -36,16 +37,6 @@ class Source:
 
     def ask(self, word):
         return self.acts
-
-
-class First:
-    """Dice that always fall to the first record and its first byte."""
-
-    def choice(self, rows):
-        return rows[0]
-
-    def randrange(self, _):
-        return 0
 
 
 class Last:
@@ -97,10 +88,21 @@ def wounds(context):
     expect_that(len(before.records) > 30 and not before.damage, before.text[-500:] + before.errors)
     expect(len({r.segment for r in before.records}), 2, "segments")
     expect(sum(1 for _, kind in before.done() if kind == "log") >= 8, True, "outcomes of the first life")
-    # One wound, as the crash test makes them: the server reads the journal before it gets another.
-    harm = damage.flip(First(), context.grapnel, server.data, before, before.segments())
-    before = harm.after
-    expect_that(before.damage, harm.line())
+    # Wound after wound, with a start between two: each takes what it touched and nothing else, and what one took is still
+    # known when the next one has hit what proved it. Some starts are followed by deliveries, some by nothing.
+    dice, harms = random.Random(5), []
+    for round in range(6):
+        harm = damage.inflict(dice, context.grapnel, server.data, before)
+        if harm:
+            harms.append(harm.line())
+        server.start()
+        if round % 2:
+            server.push()
+        server.kill()
+        before = Snapshot(context.grapnel, server.data)
+        expect_that(harm is None or len(before.damage) >= len([d for d in harm.after.damage if d.missing]),
+                    "\n".join(harms) + "\n" + damage.report(before))
+    expect_that(before.damage, "\n".join(harms))
     # A byte changes, far from the bit that is flipped and told of.
     victim = next(r for r in before.records if r.kind == "delivery" and r is not before.records[-1])
     inner = damage.Snapshot

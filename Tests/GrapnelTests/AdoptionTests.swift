@@ -143,6 +143,75 @@ struct AdoptionTests {
         #expect(try survey(new).owed[0].plan == plan)
     }
 
+    /// The journal at `old` owes one delivery, a redelivery of `#1` with a plan of its own.
+    private func redelivered(_ old: String) throws {
+        try journal(old, ["one"]) { writer in
+            guard let record = try? writer.history.record(of: 1) else { return }
+            writer.appendOutcomes([OutcomeEntry(sequence: 1, outcome: .dead)], now: now)
+            _ = writer.redeliver(PinnedRecord(record), plan: plan, now: now)
+            _ = writer.commit(now: now)
+        }
+    }
+
+    @Test(
+        "a redelivery with a plan of its own comes over as one; one whose plan was cut off is not owed until it is completed"
+    )
+    func planned() throws {
+        let folder = Folder()
+        let (old, new, torn) = (folder.data("old"), folder.data("new"), folder.data("torn"))
+        try redelivered(old)
+        try journal(new, [])
+        #expect(try adopt(old, into: new).adopted == 1)
+        let owed = try #require(try survey(new).owed.first)
+        #expect(owed.plan == plan)
+        #expect(try survey(new).record(of: owed).header.flags == [.adopted, .redelivered, .planned])
+        // The delivery alone, as a crash leaves it.
+        try journal(torn, [])
+        let source = try survey(old)
+        let (writer, _) = try open(torn)
+        let record = try source.record(of: source.owed[0])
+        _ = writer.adopt(record, from: try #require(source.origin(of: record)))
+        _ = writer.commit(now: now)
+        writer.close(now: now)
+        #expect(try survey(torn).owed.isEmpty)
+        let result = try adopt(old, into: torn)
+        #expect(result.adopted == 0 && result.known == 1)
+        #expect(try survey(torn).owed.map(\.plan) == [plan])
+    }
+
+    @Test(
+        "imported, a redelivery with a plan of its own keeps it; where the archive has lost the plan it is named and not taken"
+    )
+    func plannedImport() throws {
+        let folder = Folder()
+        let (old, new) = (folder.data("old"), folder.data("new"))
+        try redelivered(old)
+        let source = try survey(old)
+        let record = try source.record(of: source.owed[0])
+        let whole = JournalArchive.Entry(
+            record: record, story: try #require(try source.history.story(of: record.sequence)))
+        let lost = JournalArchive.Entry(record: record, story: DeliveryStory(record.header))
+        func take(_ entry: JournalArchive.Entry) throws -> ImportRun.Result {
+            let (writer, _) = try open(new)
+            defer { writer.close(now: now) }
+            var run = ImportRun(
+                archive: source.journal, here: try survey(new), journal: writer.dedupeKey.journalName,
+                ledger: try AdoptionLedger(dataDirectory: new))
+            run.take(entry, writer)
+            run.end(writer)
+            return run.result
+        }
+        let refused = try take(lost)
+        #expect(
+            refused.owed == 0 && refused.lost.count == 1 && refused.lost[0].hasPrefix("#\(record.sequence): the plan"))
+        #expect(try survey(new).owed.isEmpty)
+        #expect(try take(whole).owed == 1)
+        #expect(try take(whole).known == 1)
+        let owed = try #require(try survey(new).owed.first)
+        #expect(owed.plan == plan)
+        #expect(try survey(new).record(of: owed).header.flags == [.adopted, .redelivered, .planned])
+    }
+
     @Test("a ledger whose last line was cut off is read without it and written on")
     func ledger() throws {
         let folder = Folder()

@@ -11,7 +11,9 @@ struct CrashSimulationTests {
     func synced() {
         var seen = CrashModel.Coverage()
         let seeds = seeds(quick: 100)
-        for seed in seeds { seen.add(run(seed, .small(maxBytes: 384 << 10))) }
+        for seed in seeds {
+            seen.add(run(seed, .small(maxBytes: 384 << 10, maxAgeSeconds: seed % 4 == 0 ? 3600 : 7 * 24 * 3600)))
+        }
         guard seeds.count >= 100 else { return }
         #expect(seen.duplicates > 0 && seen.recycled > 0 && seen.removed > 0 && seen.copies > 0 && seen.kept > 0)
         #expect(seen.writeFailures > 0 && seen.syncFailures > 0 && seen.refused > 0)

@@ -276,4 +276,18 @@ struct HistoryTests {
         #expect(problems.withLock { Array($0.prefix(3)) } == [])
         writer.close(now: seconds(1001))
     }
+
+    @Test("a story ends with the segment that is known to speak of it last")
+    func throughSegment() throws {
+        let (writer, _) = try openJournal(SimulatedDisk(seed: 31), .small(maxBytes: 4 << 20))
+        let first = try store(TestDelivery("x"), in: writer)
+        writer.appendOutcomes(
+            [OutcomeEntry(sequence: first, planIndex: 0, outcome: .failed, detail: 1)], now: seconds(1001))
+        for _ in 0..<15 { try store(TestDelivery(body: Array(repeating: 65, count: 4000)), in: writer) }
+        writer.appendOutcomes([OutcomeEntry(sequence: first, outcome: .done)], now: seconds(1002))
+        _ = writer.commit(now: seconds(1002))
+        #expect(try writer.history.story(of: first)?.events.map(\.outcome) == [.failed, .done])
+        #expect(try writer.history.story(of: first, through: 1)?.events.map(\.outcome) == [.failed])
+        #expect(try writer.history.record(of: first)?.texts?.name == "webapp")
+    }
 }

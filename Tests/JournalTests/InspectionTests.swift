@@ -9,7 +9,7 @@ import Testing
 struct InspectionTests {
     private func sampleDisk() throws -> SimulatedDisk {
         let disk = SimulatedDisk(seed: 2)
-        disk.place("0000000000000001.segment", try SegmentSample.make())
+        disk.place("0000000000000001.segment", SegmentSample.whole(try SegmentSample.make()))
         return disk
     }
 
@@ -33,7 +33,7 @@ struct InspectionTests {
         #expect(summary.isSound)
         #expect(
             lines == [
-                "0000000000000001.segment 9456 bytes created 2023-11-14T22:13:20.000Z from #1 after #0 sync",
+                "0000000000000001.segment 49152 bytes created 2023-11-14T22:13:20.000Z from #1 after #0 sync",
                 "  8192 #1 2023-11-14T22:13:20.000Z delivery accepted kind-2/team-a/webapp sender-3 id=\"id-1\" "
                     + "event=\"push\" head 20 body 14",
                 "  8368 #2 2023-11-14T22:13:20.000Z delivery duplicate(of #1) kind-2/team-a/webapp sender-3 "

@@ -198,4 +198,36 @@ struct RedeliveryTests {
         #expect(header.dedupeHash.high == first)
         #expect(header.redeliveryOf == nil)
     }
+
+    @Test("adopted with a plan of its own, and a crash at any sector: carried out by that plan or not at all")
+    func adoptedPlan() throws {
+        let source = SimulatedDisk(seed: 9)
+        let (old, _) = try openJournal(source)
+        let first = try store(TestDelivery(body: Array(repeating: 65, count: 700)), in: old)
+        let second = try redeliver(first, in: old, plan: Self.canary)
+        let record = try #require(try old.history.record(of: second))
+        let origin = RecordOrigin(journal: old.dedupeKey.journalName, sequence: second)
+        var (owed, unplanned) = (0, 0)
+        for seed in seeds(quick: 100) {
+            let disk = SimulatedDisk(seed: seed)
+            let (writer, _) = try openJournal(disk)
+            // Elsewhere in the sectors each time.
+            try store(TestDelivery(body: Array(repeating: 66, count: Int(seed % 50) * 11)), in: writer)
+            let sequence = writer.nextSequence
+            #expect(
+                writer.adopt(record, from: origin, plan: (Self.canary, seconds(1500))) == .appended(sequence: sequence))
+            disk.withFaults { $0.failSyncs = seed % 4 == 0 ? 0 : 1 }
+            _ = writer.commit(now: seconds(2001))
+            disk.crash()
+            let (again, report) = try openJournal(disk)
+            let found = report.owed.filter { $0.sequence == sequence }
+            owed += found.count
+            unplanned += report.unplanned.count
+            #expect(found.allSatisfy { $0.plan == Self.canary }, "seed \(seed)")
+            guard !found.isEmpty else { continue }
+            let header = try #require(try again.history.record(of: sequence)).header
+            #expect(header.flags == [.adopted, .redelivered, .planned])
+        }
+        #expect(owed > 0 && unplanned > 0)
+    }
 }

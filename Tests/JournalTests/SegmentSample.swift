@@ -76,6 +76,12 @@ enum SegmentSample {
         throw TestFailure.refused
     }
 
+    /// As the file was before it was cut behind its last record.
+    static func whole(_ bytes: [UInt8]) -> [UInt8] {
+        let scan = bytes.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }
+        return bytes + Array(repeating: 0, count: max(0, Int(scan.identity?.segmentBytes ?? 0) - bytes.count))
+    }
+
     static func golden(_ golden: Golden) throws -> [UInt8] {
         guard let file = fopen(golden.path, "rb") else { throw DiskError(code: errno, operation: .open) }
         defer { fclose(file) }

@@ -53,7 +53,10 @@ class Snapshot:
                     self.kept.append(segment)
         following = {}
         for record in reversed(self.records):
-            record.end = following.get(record.segment, self.sizes[record.segment])
+            end = following.get(record.segment, self.sizes[record.segment])
+            # What an earlier wound took stands between: it is not this one's.
+            record.end = min([end] + [d.offset for d in self.damage
+                                      if d.segment == record.segment and d.offset > record.offset])
             following[record.segment] = record.offset
         self.ids = {r.sequence: r.id for r in self.records if r.kind == "delivery"}
 

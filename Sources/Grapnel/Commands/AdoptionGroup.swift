@@ -2,6 +2,7 @@
 //
 // Two commits: a plan goes to the log only when its delivery is there. If the first fails, its sequences may be given out
 // again, and a plan that names one would be another delivery's. Then the ledger, in which only what is owed has a line.
+// A plan without which its delivery does not count goes with it, and is taken back with it.
 
 import CLinuxIO
 import Journal
@@ -12,6 +13,15 @@ struct AdoptionGroup {
         var plan: [PlanEntry]?
         var plannedAtUnixNanoseconds: UInt64
         var outcomes: [(entry: OutcomeEntry, timeUnixNanoseconds: UInt64)] = []
+
+        /// The plan that must be in one group with `record`; nil: it has none of its own. What is left follows it.
+        mutating func takeOwnPlan(
+            of record: StoredRecord
+        ) -> (entries: [PlanEntry], timeUnixNanoseconds: UInt64)? {
+            guard record.header.flags.contains(.planned), let plan else { return nil }
+            self.plan = nil
+            return (plan, plannedAtUnixNanoseconds)
+        }
     }
 
     private struct Member {

@@ -94,11 +94,17 @@ struct JournalAdoption {
             case .held(let origin, let sequence):
                 result.known += 1
                 held.append(origin)
-                if let known = here[sequence] { complete(known, by: delivery, writer) }
+                if let known = here[sequence] {
+                    complete(known, by: delivery, writer)
+                } else if target?.unplanned.contains(sequence) == true, !ledger.contains(origin) {
+                    AdoptionGroup.append(Self.history(delivery), under: sequence, writer)
+                }
             case .new(let heir):
-                switch writer.adopt(heir.record, from: heir.origin) {
+                var history = Self.history(delivery)
+                let plan = history.takeOwnPlan(of: heir.record)
+                switch writer.adopt(heir.record, from: heir.origin, plan: plan) {
                 case .appended(let sequence):
-                    group.add(heir.origin, under: sequence, Self.history(delivery))
+                    group.add(heir.origin, under: sequence, history)
                 case .duplicate: preconditionFailure("an adopted delivery is not deduplicated")
                 case .refused(.tooLarge):
                     result.lost.append(

@@ -174,20 +174,32 @@ struct ImportRun {
 
     private func isFinal(_ entry: JournalArchive.Entry) -> Bool { entry.story.state != .owed }
 
+    /// It is to be carried out by a plan of its own, which the archive has lost: to do what is configured would be something else.
+    private mutating func isPlanLost(_ entry: JournalArchive.Entry) -> Bool {
+        guard entry.record.header.flags.contains(.planned), entry.story.plan == nil, !isFinal(entry) else {
+            return false
+        }
+        result.lost.append("#\(entry.record.sequence): the plan that it was to be carried out by is not in the archive")
+        return true
+    }
+
     /// For a run that changes nothing.
     mutating func count(_ entry: JournalArchive.Entry) {
-        guard let origin = origin(of: entry, completing: nil) else { return }
+        guard let origin = origin(of: entry, completing: nil), !isPlanLost(entry) else { return }
         taken.insert(origin)
         if isFinal(entry) { result.finished += 1 } else { result.owed += 1 }
     }
 
     mutating func take(_ entry: JournalArchive.Entry, _ writer: JournalWriter) {
         guard let origin = origin(of: entry, completing: writer) else { return }
+        guard !isPlanLost(entry) else { return }
         let isConcluded = entry.record.header.decision == .accepted && isFinal(entry)
-        switch writer.adopt(entry.record, from: origin, isConcluded: isConcluded) {
+        var history = Self.history(entry)
+        let plan = history.takeOwnPlan(of: entry.record)
+        switch writer.adopt(entry.record, from: origin, isConcluded: isConcluded, plan: plan) {
         case .appended(let sequence):
             taken.insert(origin)
-            group.add(origin, under: sequence, Self.history(entry), isOwed: !isFinal(entry))
+            group.add(origin, under: sequence, history, isOwed: !isFinal(entry))
             if isFinal(entry) { result.finished += 1 } else { result.owed += 1 }
         case .duplicate: preconditionFailure("an adopted delivery is not deduplicated")
         case .refused(.tooLarge):
@@ -221,7 +233,8 @@ struct ImportRun {
         _ entry: JournalArchive.Entry, _ origin: RecordOrigin, _ sequence: UInt64, _ writer: JournalWriter
     ) {
         guard let story = try? here?.history.story(of: sequence), story.plan == nil, story.events.isEmpty,
-            !ledger.contains(origin), hereOwed[sequence] != nil || isFinal(entry)
+            !ledger.contains(origin),
+            hereOwed[sequence] != nil || isFinal(entry) || here?.unplanned.contains(sequence) == true
         else { return }
         AdoptionGroup.append(Self.history(entry), under: sequence, writer)
     }

@@ -23,7 +23,7 @@ extension Pipeline {
         let (reader, history) = (desk.writer.reader, history)
         let durable: @Sendable () -> UInt64 = { history.durableThrough }
         let parts = AdminParts(
-            reader: reader, durableSequence: durable, routes: routes, dispatcher: dispatcher,
+            reader: reader, history: history, durableSequence: durable, routes: routes, dispatcher: dispatcher,
             journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, refused: refusals.requests,
             counts: routeCounts, redeliver: redelivery.asked, settings: settings,
             version: Version.number)

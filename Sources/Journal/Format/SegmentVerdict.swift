@@ -26,6 +26,8 @@ public struct Damage: Sendable, Equatable {
         case segmentHeader = "segment header"
         /// A segment that cannot be read at all.
         case segment
+        /// A file ends before its segment does, and nobody knows how far that went: the last one's, or within the header.
+        case cut = "cut short"
     }
 
     public var kind: Kind
@@ -98,6 +100,12 @@ extension SegmentVerdict {
         var judge = Judge(scan: scan, bound: nextPreviousSequence)
         highestSequence = judge.highestSequence
         durableThrough = judge.mark
+        let wholeBytes = scan.identity.map { Int(clamping: $0.segmentBytes) } ?? fileBytes
+        // Not even a segment that was only prepared ever ends there.
+        if fileBytes < JournalFormat.segmentHeaderBytes {
+            noteCut(wholeBytes)
+            return
+        }
         guard judge.wasStarted else {
             isUnstarted = true
             voidRecords = scan.records
@@ -113,6 +121,36 @@ extension SegmentVerdict {
         let brokenEnd = max(scan.validLength + scan.tornBytes, validLength)
         let isCut = !voidRecords.isEmpty || judge.isCutAtPayload || scan.stop == .torn
         tornBytes = isCut ? brokenEnd - validLength : 0
+        // A start cuts what the last run left behind the last record, at the next page, and leaves nothing torn there.
+        if nextPreviousSequence == nil, fileBytes < wholeBytes,
+            fileBytes != Self.cutLength(validLength) || scan.stop == .torn
+        {
+            noteCut(wholeBytes)
+        }
+    }
+
+    /// The length to which a start cuts a segment whose records end at `validLength`.
+    static func cutLength(_ validLength: Int) -> Int { (validLength + 4095) / 4096 * 4096 }
+
+    private mutating func noteCut(_ wholeBytes: Int) {
+        damage.append(
+            Damage(kind: .cut, segment: number, offset: fileBytes, length: max(wholeBytes - fileBytes, 0), missing: nil)
+        )
+    }
+
+    /// The highest sequence of a record that is more than a probe, or that copies count with; 0 when there is none.
+    var lastWorthMarking: UInt64 {
+        var highest: UInt64 = 0
+        var closesCopies = false
+        for record in records {
+            if record.header.isCopied {
+                closesCopies = true
+            } else {
+                if closesCopies || record.header.type != .probe { highest = record.header.sequence }
+                closesCopies = false
+            }
+        }
+        return highest
     }
 
     private mutating func judgeHeader(_ scan: SegmentScan, mark: UInt64) {
@@ -182,7 +220,7 @@ private struct Judge {
         if let bound, expected > 0, expected <= bound {
             damage.append(
                 Damage(
-                    kind: .hole, segment: number, offset: validLength, length: fileBytes - validLength,
+                    kind: .hole, segment: number, offset: validLength, length: max(fileBytes - validLength, 0),
                     missing: expected...bound))
         }
     }

@@ -31,22 +31,19 @@ public struct DeliverySummary: Sendable, Equatable {
     /// Of the record whose fixed part and meta begin at `offset` of `reader`; nil when it is not a delivery.
     init?(_ reader: ByteReader, at offset: Int, header: RecordHeader) {
         guard header.type == .delivery, let decision = header.decision,
-            let meta = DeliveryMeta(reader, at: offset, header: header)
+            let texts = RecordTexts(reader, at: offset, header: header)
         else { return nil }
-        func text(_ field: DeliveryMeta.Field) -> String {
-            reader.string(from: offset + field.offset, count: field.count)
-        }
         sequence = header.sequence
         receivedAtUnixNanoseconds = header.timeUnixNanoseconds
         self.decision = decision
         ignoredReason = header.ignoredReason
         receiverKind = header.receiverKind
         senderType = header.senderType
-        cluster = text(meta.cluster)
-        namespace = text(meta.namespace)
-        name = text(meta.name)
-        deliveryID = text(meta.deliveryID)
-        eventName = text(meta.eventName)
+        cluster = texts.cluster
+        namespace = texts.namespace
+        name = texts.name
+        deliveryID = texts.deliveryID
+        eventName = texts.eventName
         routeFingerprint = header.routeFingerprint
         headBytes = Int(header.headLength)
         bodyBytes = Int(header.receivedBodyLength)

@@ -64,8 +64,8 @@ public final class JournalHistory: Sendable {
         return try record(of: sequence).flatMap { DeliverySummary($0) }
     }
 
-    /// nil as in `record`.
-    public func story(of sequence: UInt64) throws(JournalError) -> DeliveryStory? {
+    /// nil as in `record`. `lastSegment`: later ones are known to say nothing of it, and are not looked at.
+    public func story(of sequence: UInt64, through lastSegment: UInt64 = .max) throws(JournalError) -> DeliveryStory? {
         var header: RecordHeader?
         if try locate(sequence, { header = $2 }) == nil { header = try record(of: sequence)?.header }
         guard let header, header.type == .delivery else { return nil }
@@ -74,7 +74,8 @@ public final class JournalHistory: Sendable {
         let limit = durableThrough
         // Copies of a plan or an outcome stand beside their originals for a while.
         var seen: Set<UInt64> = []
-        for segment in directory.segments where segment.lastSequence ?? limit >= sequence {
+        for segment in directory.segments
+        where segment.lastSequence ?? limit >= sequence && segment.number <= lastSegment {
             try takeMentions(of: sequence, in: segment, limit, &seen, &story)
             if story.isSettled { break }
         }

@@ -104,7 +104,7 @@ public enum JournalInspection {
             }
             let damage = recovery.report.damage[damageBefore...]
             summary.damage += damage.count
-            summary.missing += UInt64(damage.count)
+            summary.missing += damage.reduce(0) { $0 + UInt64($1.missing?.count ?? 0) }
         }
         var owed = OwedTable()
         var namespaces = NamespaceTable()

@@ -13,33 +13,8 @@ public struct GlancedRecord: Sendable {
 
     public var sequence: UInt64 { header.sequence }
 
-    /// The texts of a delivery; nil in other records.
-    public struct Texts: Sendable, Equatable {
-        public var cluster: String
-        public var namespace: String
-        public var name: String
-        public var deliveryID: String
-        public var eventName: String
-
-        public init(cluster: String, namespace: String, name: String, deliveryID: String, eventName: String) {
-            self.cluster = cluster
-            self.namespace = namespace
-            self.name = name
-            self.deliveryID = deliveryID
-            self.eventName = eventName
-        }
-    }
-
-    public var texts: Texts? {
-        guard header.type == .delivery else { return nil }
-        return bytes.withByteReader { reader in
-            guard let meta = DeliveryMeta(reader, at: 0, header: header) else { return nil }
-            func text(_ field: DeliveryMeta.Field) -> String { reader.string(from: field.offset, count: field.count) }
-            return Texts(
-                cluster: text(meta.cluster), namespace: text(meta.namespace), name: text(meta.name),
-                deliveryID: text(meta.deliveryID), eventName: text(meta.eventName))
-        }
-    }
+    /// nil in other records than deliveries.
+    public var texts: RecordTexts? { bytes.withByteReader { RecordTexts($0, at: 0, header: header) } }
 
     /// The delivery that an adopted record was elsewhere; nil for every other.
     public var origin: RecordOrigin? { RecordOrigin(header) }

@@ -9,6 +9,8 @@ public final class JournalSurvey {
     public let journal: UInt64?
     /// By sequence.
     public let owed: [OwedDelivery]
+    /// Redeliveries whose own plan is not there: they are not owed, and would be with it.
+    public let unplanned: Set<UInt64>
     /// Of each adopted delivery that is still there, owed or not: its sequence here.
     public let adopted: [RecordOrigin: UInt64]
     public let damage: [Damage]
@@ -42,6 +44,7 @@ public final class JournalSurvey {
             journal = (scanner.files + scanner.kept).compactMap(\.identity).last?.dedupeKey.journalName
             formatVersion = scanner.formatVersion
             owed = found.recovery.report.owed
+            unplanned = Set(found.recovery.report.unplanned)
             adopted = found.adopted
             damage = found.recovery.report.damage
             tornBytes = found.recovery.report.tornBytes

@@ -56,9 +56,13 @@ private struct Opening: ~Copyable {
     private var owed = OwedTable()
     private var namespaces = NamespaceTable()
     private var unstarted: [LogFile] = []
+    // How far the log went is not known.
+    private var hasUnknownEnd = false
+    // The readable segment that was written last; nil when there is none.
+    private var last: SegmentVerdict?
     private var moved: [(sequence: UInt64, location: RecordLocation)] = []
 
-    /// After an unsynced run, or with a segment that cannot be read, acknowledged sequences may be out of sight; the next
+    /// After an unsynced run, or with a segment that cannot be read or was cut short, acknowledged sequences may be out of sight; the next
     /// ones begin this far above what was found, so that none is given out twice.
     private static let unknownSequencesGap: UInt64 = 1_000_000
 
@@ -78,11 +82,15 @@ private struct Opening: ~Copyable {
         var state = RecoveryProgress(
             segmentsDone: 0, segmentCount: files.count, bytesDone: 0,
             byteCount: files.reduce(0) { $0 + $1.byteCount })
-        var last: SegmentVerdict?
         for index in files.indices {
             scanner.judge(index) { verdict, reader in
                 recovery.take(verdict, reader)
-                if verdict.isUnstarted { unstarted.append(files[index]) } else { last = verdict }
+                if verdict.isUnstarted {
+                    unstarted.append(files[index])
+                } else {
+                    hasUnknownEnd = hasUnknownEnd || verdict.damage.contains { $0.kind == .cut }
+                    if files[index].isReadable { last = verdict } else { hasUnknownEnd = true }
+                }
             }
             state.segmentsDone += 1
             state.bytesDone += files[index].byteCount
@@ -111,13 +119,13 @@ private struct Opening: ~Copyable {
     /// do: if the last run's sync had failed, their pages count as clean and would not be written. So what is not proven
     /// durable is written again where it is, byte for byte, and then synced.
     private mutating func settle(_ last: SegmentVerdict) throws(DiskError) {
-        guard last.identity != nil else { return }
         let file = try disk.open(SegmentFileName.segment(last.number), writable: true)
         defer { disk.close(file) }
         try rewriteUnproven(last, file)
         try disk.syncFile(file)
-        let kept = (last.validLength + 4095) / 4096 * 4096
+        let kept = SegmentVerdict.cutLength(last.validLength)
         guard last.damage.isEmpty, kept < last.fileBytes else { return }
+        if last.tornBytes > 0 { try clearTorn(last.validLength..<kept, file) }
         try disk.truncate(file, to: UInt64(kept))
         try disk.syncFile(file)
         recovery.resizeLastSegment(to: UInt64(kept))
@@ -140,6 +148,26 @@ private struct Opening: ~Copyable {
         var vectors = VectorWriter(capacity: 1)
         unsafe vectors.append(bytes.reader.part(from: offset, count: last.validLength - offset).bytes)
         try vectors.write(to: file, at: UInt64(offset), disk: disk)
+    }
+
+    /// What is torn in the last page that stays would look like a file that somebody else cut.
+    private func clearTorn(_ range: Range<Int>, _ file: DiskFile) throws(DiskError) {
+        guard !range.isEmpty else { return }
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 8)
+        defer { unsafe zeros.deallocate() }
+        unsafe zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        var vectors = VectorWriter(capacity: 1)
+        unsafe vectors.append(UnsafeRawBufferPointer(zeros))
+        try vectors.write(to: file, at: UInt64(range.lowerBound), disk: disk)
+        try disk.syncFile(file)
+    }
+
+    /// What a start has found, and says, must not depend on the few bytes that prove it: the next damage to the last segment
+    /// could take these. The start of the segment behind it says it for good; without damage and with nothing unproven it can
+    /// wait for the first delivery.
+    private var mustBeBound: Bool {
+        guard let last else { return hasUnknownEnd }
+        return hasUnknownEnd || !last.damage.isEmpty || last.lastWorthMarking > last.durableThrough
     }
 
     /// The segment to go on in: the one prepared by the last run, or a small new one.
@@ -203,12 +231,12 @@ private struct Opening: ~Copyable {
         }
         directory.durableThrough = recovery.lastSequence
         let isSynced = scanner.files.last { $0.start != nil }?.start?.durability ?? .sync == .sync
-        let isReadable = !scanner.files.contains { $0.identity == nil }
-        let gap = isSynced && isReadable ? 0 : Self.unknownSequencesGap
+        let gap = isSynced && !hasUnknownEnd ? 0 : Self.unknownSequencesGap
         let highest = max(recovery.highestSequence, recovery.lastSequence)
         let background = options.preparesInBackground
         let reader = JournalReader(disk: disk, directory: directory, checksum: checksum, formats: options.formats)
         let now = now
+        let isBound = mustBeBound
         let core = WriterCore(
             options: options, disk: disk, checksum: checksum, metrics: metrics, directory: directory,
             preparer: SegmentPreparer(preparation: preparation, inBackground: background), dedupeKey: key,
@@ -217,7 +245,7 @@ private struct Opening: ~Copyable {
             nextSegmentNumber: max(scanner.highestNumber, prepared.number) + 1,
             dedupe: recovery.dedupe, owed: owed, namespaces: namespaces, movedCount: directory.movedCount)
         let writer = JournalWriter(core: core, reader: reader)
-        writer.begin(prepared, now: now)
+        writer.begin(prepared, isBound: isBound, now: now)
         return writer
     }
 }

@@ -41,9 +41,12 @@
         unsafe core.deallocate()
     }
 
-    func begin(_ prepared: PreparedSegment, now: UInt64) {
+    /// `isBound`: started at once, with a probe.
+    func begin(_ prepared: PreparedSegment, isBound: Bool, now: UInt64) {
         unsafe core.pointee.begin(prepared)
         unsafe core.pointee.bytesUsed += prepared.fileBytes
+        // If the disk refuses, it is sealed, and `tick` heals.
+        if isBound { _ = unsafe core.pointee.startCurrent(now: now) }
         unsafe core.pointee.requestNext(now: now)
     }
 
@@ -67,11 +70,13 @@
 
     /// Adds a delivery that another journal received and still owes; see `RecordOrigin`. The record is copied. What was
     /// planned and done for it follows by `appendPlan` and `appendOutcomes`, under the sequence that this gives it.
-    /// `isConcluded`: it is final, and will not be owed here.
+    /// `isConcluded`: it is final, and will not be owed here. Of a record that counts only with its plan (`RecordFlags.planned`)
+    /// that plan must be given here: both go in one group.
     public func adopt(
-        _ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool = false
+        _ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool = false,
+        plan: (entries: [PlanEntry], timeUnixNanoseconds: UInt64)? = nil
     ) -> AppendResult {
-        unsafe core.pointee.adopt(record, from: origin, isConcluded: isConcluded)
+        unsafe core.pointee.adopt(record, from: origin, isConcluded: isConcluded, plan: plan)
     }
 
     /// Adds a delivery of this journal once more, to be carried out again: see `WriterCore+Redeliver.swift`. `pinned` must be

@@ -95,11 +95,12 @@ struct LogRecovery: ~Copyable {
             newest = max(newest, record.header.timeUnixNanoseconds)
             take(record, in: verdict.number, reader)
         }
-        segments.append(
-            Segment(
-                number: verdict.number, incarnation: verdict.identity?.incarnation ?? 0,
-                fileBytes: UInt64(verdict.fileBytes), newestUnixNanoseconds: newest,
-                baseSequence: verdict.start?.baseSequence ?? 0, lastSequence: lastSequence))
+        var segment = Segment(
+            number: verdict.number, incarnation: verdict.identity?.incarnation ?? 0,
+            fileBytes: UInt64(verdict.fileBytes), newestUnixNanoseconds: newest,
+            baseSequence: verdict.start?.baseSequence ?? 0, lastSequence: lastSequence)
+        segment.holdsStart = verdict.start != nil
+        segments.append(segment)
     }
 
     private mutating func take(_ record: ScannedRecord, in segment: UInt64, _ reader: ByteReader) {
@@ -137,6 +138,11 @@ struct LogRecovery: ~Copyable {
             newestUnixNanoseconds: 0, baseSequence: scan.start?.baseSequence ?? 0,
             lastSequence: list?.lastSequence ?? 0)
         segment.isKept = true
+        if list == nil {
+            // What is owed in it was said in a record that damage took.
+            report.damage.append(
+                Damage(kind: .segment, segment: file.number, offset: 0, length: Int(file.byteCount), missing: nil))
+        }
         if let list, list.incarnation == segment.incarnation {
             for record in verdict.records { takeKept(record, of: list.owed, in: file.number, reader) }
         }

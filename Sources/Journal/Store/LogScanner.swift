@@ -11,6 +11,9 @@ struct LogFile {
     var headerState: SegmentHeaderState
     var identity: SegmentIdentity?
     var start: SegmentStart?
+
+    /// It has its header.
+    var isReadable: Bool { identity != nil && byteCount >= UInt64(JournalFormat.segmentHeaderBytes) }
 }
 
 struct LogScanner {
@@ -112,12 +115,17 @@ struct LogScanner {
     private func judge(_ scan: SegmentScan, _ index: Int) -> SegmentVerdict {
         let file = files[index]
         let next = files[(index + 1)...].firstIndex { $0.start != nil }
+        var bound = next.flatMap { files[$0].start?.previousSequence }
+        if next == nil, files[(index + 1)...].contains(where: { !$0.isReadable }) {
+            // What the segment behind said of this one is lost. Rather all that is there counts than that a hole, which it
+            // vouched for, is taken for the end.
+            bound = scan.records.last { !$0.header.isCopied }?.header.sequence
+        }
         var verdict = SegmentVerdict(
-            scan: scan, number: file.number, fileBytes: Int(file.byteCount),
-            nextPreviousSequence: next.flatMap { files[$0].start?.previousSequence })
+            scan: scan, number: file.number, fileBytes: Int(file.byteCount), nextPreviousSequence: bound)
         // What is missing before the next segment was in the unreadable ones between, if there are any.
         let following = (index + 1)..<(next ?? files.count)
-        if let lost = files[following].first(where: { $0.identity == nil }), let last = verdict.damage.last,
+        if let lost = files[following].first(where: { !$0.isReadable }), let last = verdict.damage.last,
             last.kind == .hole, last.offset == verdict.validLength, last.missing != nil
         {
             verdict.damage[verdict.damage.count - 1] = Damage(

@@ -50,6 +50,8 @@ struct RecordLines {
             line += ": its second copy is used"
         } else if damage.kind == .segment {
             line += ": nothing of it can be read"
+        } else if damage.kind == .cut {
+            line += ": what stood behind is lost, and how far it went is not known"
         }
         return line
     }

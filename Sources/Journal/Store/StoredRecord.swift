@@ -38,6 +38,9 @@ public struct StoredRecord: Sendable {
             header: header, location: RecordLocation(segment: 0, offset: 0, length: header.totalLength), bytes: bytes)
     }
 
+    /// All texts of a delivery at once; nil in other records.
+    public var texts: RecordTexts? { bytes.withByteReader { RecordTexts($0, at: 0, header: header) } }
+
     /// The texts of a delivery; empty in other records.
     public var cluster: String { text(\.cluster) }
     public var namespace: String { text(\.namespace) }

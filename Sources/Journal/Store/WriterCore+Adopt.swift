@@ -1,4 +1,7 @@
 // Taking over a delivery that another journal received. Not on the way of a delivery: the record is copied.
+//
+// A redelivery with a plan of its own stays one: it is done as planned, here too, and never as this server is configured. Its plan
+// goes in the same group, and where a crash tore that, the flag `planned` says that the one counts only with the other.
 
 import Metrics
 
@@ -6,17 +9,26 @@ extension WriterCore {
     /// Adds a delivery of another journal to the group, under the next sequence, with the time at which it was received.
     /// Neither deduplicated nor held to its namespace's share: it is owed already, somewhere. `isConcluded`: it is final, and
     /// never owed here; its plan and outcomes follow as its history.
-    mutating func adopt(_ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool) -> AppendResult {
+    mutating func adopt(
+        _ record: StoredRecord, from origin: RecordOrigin, isConcluded: Bool,
+        plan: (entries: [PlanEntry], timeUnixNanoseconds: UInt64)?
+    ) -> AppendResult {
         guard sealReason == nil, current != nil else { return refuse(.sealed) }
         var header = record.header
         guard header.type == .delivery, Int(header.totalLength) == record.bytes.count,
             record.bytes.count <= options.recordBytesMax
         else { return refuse(.tooLarge) }
-        guard fits(record.bytes.count) else { return refuse(.full) }
+        let planBytes = plan.map { PlanCoding.byteCount($0.entries) } ?? 0
+        let planRecordBytes =
+            plan == nil ? 0 : planBytes + JournalFormat.recordHeaderBytes + JournalFormat.recordAlignment
+        guard planRecordBytes <= options.recordBytesMax, plan?.entries.count ?? 0 <= PlanCoding.entriesMax else {
+            return refuse(.tooLarge)
+        }
+        guard fits(record.bytes.count + planRecordBytes) else { return refuse(.full) }
         header.sequence = nextSequence
         header.durableMark = 0
         let earlierReference = header.flags.contains(.adopted) ? header.dedupeHash.high : header.reference
-        header.flags = header.flags.intersection([.sameIDOtherBody, .redelivered]).union(.adopted)
+        header.flags = header.flags.intersection([.sameIDOtherBody, .redelivered, .planned]).union(.adopted)
         if isConcluded { header.flags.insert(.concluded) }
         header.dedupeWindowSeconds = 0
         header.dedupeHash = DedupeHash(low: origin.journal, high: earlierReference)
@@ -35,8 +47,14 @@ extension WriterCore {
             added.namespace = namespaces.identifier(cluster: record.cluster, namespace: record.namespace)
             namespaces.add(UInt64(header.totalLength), to: added.namespace)
         }
+        if let plan { added.planCount = UInt16(plan.entries.count) }
         group.append(added)
         nextSequence += 1
+        if let plan {
+            appendPayload(.plan, reference: added.sequence, byteCount: planBytes, time: plan.timeUnixNanoseconds) {
+                PlanCoding.encode(plan.entries, into: $0)
+            }
+        }
         return .appended(sequence: added.sequence)
     }
 }

@@ -157,6 +157,7 @@ extension WriterCore {
             directory.begin(SegmentDirectory.Known(number: number, baseSequence: base, lastSequence: nil))
         }
         markedThrough = durableThrough
+        var closesCopies = false
         for index in range {
             let record = group[index]
             let location = RecordLocation(
@@ -167,11 +168,13 @@ extension WriterCore {
             metrics.bytes.increment(by: UInt64(record.totalLength))
             if record.isCopied {
                 enterCopy(record, at: location)
+                closesCopies = true
                 continue
             }
             writtenThrough = record.sequence
             current!.segment.lastSequence = record.sequence
-            if record.type != .probe { lastWorthMarking = record.sequence }
+            if record.type != .probe || closesCopies { lastWorthMarking = record.sequence }
+            closesCopies = false
             // Segments that were kept outlive this one: their plans and outcomes must not go with it.
             if !kept.isEmpty, record.type == .plan || record.type == .outcome {
                 current!.segment.holdsStateOfCopies = true

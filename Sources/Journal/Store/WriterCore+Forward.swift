@@ -16,6 +16,7 @@ import Metrics
 extension WriterCore {
     /// Makes way for the next segment. Not while the group holds anything.
     mutating func unblock(now: UInt64) {
+        guard group.count == 0, startCurrent(now: now) else { return }
         // Each round copies or keeps one segment, so more rounds than segments would lead nowhere.
         for _ in 0...segments.count + kept.count {
             guard !preparer.isBusy, group.count == 0, sealReason == nil, case .blocked = next else { return }

@@ -3,6 +3,10 @@
 // The next segment is asked for as soon as one begins: out of nothing while the log has room, else out of one that
 // nothing needs. Segments go strictly oldest first: so the plan and the outcomes of a delivery, which are never older than
 // the delivery, are never gone before it. What is owed is carried out of the way (`WriterCore+Forward.swift`).
+//
+// The newest segment that is started stays until another one is started behind it, whatever the room and its age: the start
+// of a segment is what a restart knows the sequences by, and they never go back. A disk that is full and has failed the only
+// segment is refused until it has room for another.
 
 import Glibc
 import Metrics
@@ -118,9 +122,31 @@ extension WriterCore {
         let isSettled =
             group.housekeepingCount == 0 && (options.durability == .none || durableThrough == writtenThrough)
         if isSettled, let segment = kept.first(where: { $0.owedCount == 0 }) { return segment }
-        guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies, isOldest(oldest)
+        guard let oldest = segments.first, oldest.owedCount == 0, !oldest.holdsStateOfCopies, isOldest(oldest),
+            isFollowed(oldest)
         else { return nil }
         return oldest
+    }
+
+    /// A younger segment is started, durably.
+    private func isFollowed(_ oldest: Segment) -> Bool {
+        current?.isStarted == true || segments.contains { $0.number > oldest.number && $0.holdsStart }
+    }
+
+    /// Starts the current segment with a probe, if nothing was written to it yet, so that older ones can go. False when that
+    /// cannot be now.
+    mutating func startCurrent(now: UInt64) -> Bool {
+        guard sealReason == nil, let active = current else { return false }
+        guard !active.isStarted else { return true }
+        guard group.count == 0 else { return false }
+        appendProbe(now: now)
+        do throws(JournalError) {
+            try write(now: now)
+        } catch {
+            return false
+        }
+        group.removeAll()
+        return true
     }
 
     /// No discarded file is older. One that is must go first: the start of the segment behind it says that all in it is
@@ -257,6 +283,7 @@ extension WriterCore {
             guard group.count == 0, copyForward(oldest, now: now), !preparer.isBusy else { return }
         }
         guard let oldest = segments.first, !oldest.holdsStateOfCopies else { return }
+        guard isFollowed(oldest) || startCurrent(now: now) else { return }
         remove(oldest, now: now)
     }
 }

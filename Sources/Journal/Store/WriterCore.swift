@@ -29,6 +29,8 @@ struct Segment {
     var holdsStateOfCopies = false
     /// Carried forward as a whole: only what its keep record lists counts.
     var isKept = false
+    /// Its start can be read, so it says by itself how far the sequences went.
+    var holdsStart = true
 
     var fileName: String { isKept ? SegmentFileName.kept(number) : SegmentFileName.segment(number) }
 }
@@ -74,7 +76,7 @@ enum NextSegment {
     var durableThrough: UInt64
     /// Highest durable mark that a written record carries.
     var markedThrough: UInt64
-    /// Highest sequence of a written delivery, plan or outcome.
+    /// Highest sequence of a written delivery, plan or outcome, or of what closes copies.
     var lastWorthMarking: UInt64
 
     /// Complete segments, oldest first.

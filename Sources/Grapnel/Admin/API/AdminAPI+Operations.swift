@@ -64,7 +64,7 @@ extension AdminAPI {
         _ delivery: IndexedDelivery, _ lastSegment: UInt64, _ target: String?
     ) -> Result<[PlanEntry]?, RedeliveryRefusal> {
         guard let target else { return .success(nil) }
-        let plan = (try? DeliveryHistory(of: delivery, lastSegment: lastSegment, reader: parts.reader))?.plan ?? []
+        let plan = (try? DeliveryHistory(of: delivery, lastSegment: lastSegment, journal: parts.history))?.plan ?? []
         let entries = plan.filter { DeliveryHistory.action($0).target == target }
         guard !entries.isEmpty else {
             return .failure(

@@ -13,6 +13,7 @@ internal import Trigger
 /// What the API looks at and acts on.
 struct AdminParts: Sendable {
     var reader: JournalReader
+    var history: JournalHistory
     var durableSequence: @Sendable () -> UInt64
     var routes: CurrentRoutes
     var dispatcher: Dispatcher
@@ -86,7 +87,7 @@ final class AdminAPI: AdminResponder {
         self.plain = plain
         guardian = AdminGuard(tokenFile: parts.settings.adminTokenFile)
         index = DeliveryIndex(reader: parts.reader, durableSequence: parts.durableSequence)
-        report = DeliveryReport(reader: parts.reader, index: index, routes: parts.routes)
+        report = DeliveryReport(reader: parts.reader, journal: parts.history, index: index, routes: parts.routes)
         hub = EventHub(reader: parts.reader, durableSequence: parts.durableSequence, report: report)
         jobs = RedeliveryJobs(parts.redeliver)
     }

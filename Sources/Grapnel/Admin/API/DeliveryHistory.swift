@@ -5,44 +5,20 @@ internal import Journal
 internal import Trigger
 
 struct DeliveryHistory: Sendable {
-    struct Said: Sendable {
-        /// When the journal took it, nanoseconds since 1970.
-        var at: UInt64
-        var entry: Journal.OutcomeEntry
-    }
-
     /// nil: not planned yet.
-    private(set) var plan: [PlanEntry]?
-    private(set) var plannedAt: UInt64?
-    private(set) var said: [Said] = []
-    /// More is not told.
-    private static let saidMax = 1000
+    let plan: [PlanEntry]?
+    private let plannedAt: UInt64?
+    private let said: [OutcomeEvent]
+    /// Attempts that are not among `said`.
+    private let attemptsLeftOut: Int
 
-    /// Reads from the delivery on to the end of `lastSegment`.
-    init(of delivery: IndexedDelivery, lastSegment: UInt64, reader: JournalReader) throws(JournalError) {
-        guard delivery.decision == .accepted else { return }
-        var plan: [PlanEntry]?
-        var plannedAt: UInt64?
-        var said: [Said] = []
-        for segment in reader.segments where segment.number >= delivery.segment && segment.number <= lastSegment {
-            let offset = segment.number == delivery.segment ? delivery.offset : JournalReader.firstRecordOffset
-            _ = try reader.glance(over: segment, from: offset, through: .max) { record in
-                switch record.header.type {
-                case .plan where record.header.reference == delivery.sequence:
-                    plan = record.plan ?? plan
-                    plannedAt = plannedAt ?? record.header.timeUnixNanoseconds
-                case .outcome:
-                    for entry in record.outcomes ?? [] where entry.sequence == delivery.sequence {
-                        said.append(Said(at: record.header.timeUnixNanoseconds, entry: entry))
-                    }
-                default: break
-                }
-                return said.count < Self.saidMax
-            }
-        }
-        self.plan = plan
-        self.plannedAt = plannedAt
-        self.said = said
+    /// `lastSegment`: later ones say nothing of it.
+    init(of delivery: IndexedDelivery, lastSegment: UInt64, journal: JournalHistory) throws(JournalError) {
+        let story = try journal.story(of: delivery.sequence, through: lastSegment)
+        plan = story?.plan
+        plannedAt = story?.plannedAtUnixNanoseconds
+        said = story?.events ?? []
+        attemptsLeftOut = story?.eventsLeftOut ?? 0
     }
 
     static func action(_ entry: PlanEntry) -> (name: String, target: String) {
@@ -60,10 +36,13 @@ struct DeliveryHistory: Sendable {
 
     private func json(_ index: Int, _ entry: PlanEntry) -> JSONValue {
         let (action, target) = Self.action(entry)
-        let own = said.filter { Int($0.entry.planIndex) == index || $0.entry.planIndex == Self.whole }
-        let last = own.last?.entry
-        let merged = own.last { $0.entry.outcome == .merged }?.entry.detail
-        let attempts = own.count { $0.entry.outcome == .failed } + (last?.outcome == .done ? 1 : 0)
+        let own = said.filter { Int($0.planIndex) == index || $0.planIndex == Self.whole }
+        let last = own.last
+        let merged = own.last { $0.outcome == .merged }?.detail
+        let failed = own.filter { $0.outcome == .failed }
+        // Where some are left out, the number of the latest one says how many there were.
+        let failures = attemptsLeftOut > 0 ? max(failed.count, Int(clamping: failed.last?.detail ?? 0)) : failed.count
+        let attempts = failures + (last?.outcome == .done ? 1 : 0)
         let reason = last.map(\.reason) ?? ""
         return [
             "index": .number("\(index)"), "action": .string(action), "target": .string(target),
@@ -76,18 +55,18 @@ struct DeliveryHistory: Sendable {
 
     private static let whole = Journal.OutcomeEntry.wholeDelivery
 
-    /// In the order of the journal.
+    /// Oldest first.
     var eventsJSON: JSONValue {
         .array(
             said.map { said in
                 [
-                    "time": .string(APITime.text(said.at)),
-                    "planIndex": said.entry.planIndex == Self.whole
-                        ? .null : .number("\(said.entry.planIndex)"),
-                    "outcome": .string(said.entry.outcome.name),
-                    "attempt": said.entry.outcome == .failed ? .number("\(said.entry.detail)") : .null,
-                    "mergedInto": said.entry.outcome == .merged ? .number("\(said.entry.detail)") : .null,
-                    "reason": said.entry.reason.isEmpty ? .null : .string(Plain.text(said.entry.reason)),
+                    "time": .string(APITime.text(said.timeUnixNanoseconds)),
+                    "planIndex": said.planIndex == Self.whole
+                        ? .null : .number("\(said.planIndex)"),
+                    "outcome": .string(said.outcome.name),
+                    "attempt": said.outcome == .failed ? .number("\(said.detail)") : .null,
+                    "mergedInto": said.outcome == .merged ? .number("\(said.detail)") : .null,
+                    "reason": said.reason.isEmpty ? .null : .string(Plain.text(said.reason)),
                 ]
             })
     }
@@ -95,11 +74,15 @@ struct DeliveryHistory: Sendable {
     /// Stages as far as they are recorded: when planned, when first and last something was said of it.
     func timing(received: UInt64) -> JSONValue {
         func text(_ time: UInt64?) -> JSONValue { time.map { .string(APITime.text($0)) } ?? .null }
-        let last = said.last { $0.entry.outcome.isFinal }
+        let last = said.last { $0.outcome.isFinal }
         return [
             "received": .string(APITime.text(received)), "planned": text(plannedAt),
-            "firstOutcome": text(said.first?.at), "lastFinalOutcome": text(last?.at),
-            "seconds": last.map { .number("\(Double($0.at > received ? ($0.at - received) / 1_000_000 : 0) / 1000)") }
+            "firstOutcome": text(said.first?.timeUnixNanoseconds), "lastFinalOutcome": text(last?.timeUnixNanoseconds),
+            "seconds": last.map {
+                .number(
+                    "\(Double($0.timeUnixNanoseconds > received ? ($0.timeUnixNanoseconds - received) / 1_000_000 : 0) / 1000)"
+                )
+            }
                 ?? .null,
         ]
     }

@@ -162,9 +162,9 @@ extension DeliveryIndex {
     struct RouteNames {
         private var numbers: [RouteIdentity: UInt32] = [:]
         private var identities: [RouteIdentity] = []
-        private var last: (texts: GlancedRecord.Texts, kind: UInt8, number: UInt32)?
+        private var last: (texts: RecordTexts, kind: UInt8, number: UInt32)?
 
-        mutating func number(_ texts: GlancedRecord.Texts, kind: UInt8) -> UInt32 {
+        mutating func number(_ texts: RecordTexts, kind: UInt8) -> UInt32 {
             if let last, last.kind == kind, last.texts.name == texts.name, last.texts.namespace == texts.namespace,
                 last.texts.cluster == texts.cluster
             {

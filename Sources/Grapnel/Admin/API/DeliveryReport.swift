@@ -11,6 +11,7 @@ internal import Trigger
 
 struct DeliveryReport: Sendable {
     let reader: JournalReader
+    let journal: JournalHistory
     let index: DeliveryIndex
     let routes: CurrentRoutes
 
@@ -25,15 +26,13 @@ struct DeliveryReport: Sendable {
 
     /// `deadline`: behind it, rows go without what the body says.
     func row(_ delivery: IndexedDelivery, of identity: RouteIdentity?, deadline: UInt64) -> JSONValue {
-        var texts: GlancedRecord.Texts?
+        var texts: RecordTexts?
         var bodyBytes: UInt32?
         var event: Event?
         if delivery.length <= Self.rowBytesMax, cl_now_monotonic() < deadline,
             let record = try? reader.read(delivery.location, expecting: delivery.sequence)
         {
-            texts = GlancedRecord.Texts(
-                cluster: record.cluster, namespace: record.namespace, name: record.name, deliveryID: record.deliveryID,
-                eventName: record.eventName)
+            texts = record.texts
             bodyBytes = record.header.receivedBodyLength
             if delivery.decision != .duplicate {
                 event = DeliveryPayload(record).map { ActionSet.decodeEvent($0) }
@@ -56,7 +55,7 @@ struct DeliveryReport: Sendable {
     }
 
     private func members(
-        _ delivery: IndexedDelivery, _ route: RouteIdentity?, _ texts: GlancedRecord.Texts?, _ bodyBytes: UInt32?
+        _ delivery: IndexedDelivery, _ route: RouteIdentity?, _ texts: RecordTexts?, _ bodyBytes: UInt32?
     ) -> [JSONValue.Member] {
         func optional(_ value: UInt64, _ isThere: Bool) -> JSONValue { isThere ? .number("\(value)") : .null }
         let reason: JSONValue =
@@ -120,13 +119,11 @@ struct DeliveryReport: Sendable {
     /// Everything about one delivery; nil when its record is gone meanwhile. Throws when the disk cannot be read.
     func detail(_ delivery: IndexedDelivery, lastSegment: UInt64) throws(JournalError) -> JSONValue? {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
-        let history = try DeliveryHistory(of: delivery, lastSegment: lastSegment, reader: reader)
+        let history = try DeliveryHistory(of: delivery, lastSegment: lastSegment, journal: journal)
         let stored = StoredDelivery(record.bytes)
         let identity = index.route(delivery)
         let definition = identity.flatMap { routes.definition(of: $0) }
-        let texts = GlancedRecord.Texts(
-            cluster: record.cluster, namespace: record.namespace, name: record.name, deliveryID: record.deliveryID,
-            eventName: record.eventName)
+        let texts = record.texts
         let payload = DeliveryPayload(record)
         let event = delivery.decision == .duplicate ? nil : payload.map { ActionSet.decodeEvent($0) }
         let more: [JSONValue.Member] = [
