@@ -91,7 +91,7 @@ extension Dispatcher {
     /// Carries out one entry of a delivery that is in the journal already.
     public func redeliver(_ redelivery: Redelivery) async -> RedeliveryAnswer {
         await withCheckedContinuation { continuation in
-            ask(.redeliver(redelivery, { continuation.resume(returning: $0) }))
+            ask(.redeliver(redelivery, isChecked: false, { continuation.resume(returning: $0) }))
         }
     }
 }

@@ -31,7 +31,10 @@ public final class Dispatcher: Sendable {
         case planned(QueuedDelivery, PlanningResult, ref: String?)
         case paused(Set<PauseSubject>)
         case inspect(QueueQuestion, @Sendable (DispatcherSnapshot?) -> Void)
-        case redeliver(Redelivery, @Sendable (RedeliveryAnswer) -> Void)
+        /// `isChecked`: it does not wait in the journal.
+        case redeliver(Redelivery, isChecked: Bool, @Sendable (RedeliveryAnswer) -> Void)
+        case spilled([(route: RouteIdentity, range: SpilledRange)])
+        case reread(SpillReading)
         case drain
         case stop
     }
@@ -42,6 +45,8 @@ public final class Dispatcher: Sendable {
         var routes: any RouteLookup
         var runners: ActionRunners
         var planner: (any DeliveryPlanner)?
+        /// nil: nothing is left to the journal.
+        var spilled: (any SpilledDeliveries)?
         var decodeEvent: EventDecoder
         var logger: Logger
         var metrics: TriggerMetrics
@@ -64,16 +69,17 @@ public final class Dispatcher: Sendable {
     private let stopped = Signal()
     private let pauses = Mutex<Set<PauseSubject>>([])
 
-    /// Starts the thread. `onTrouble` hears of triggers that fail, on the dispatcher's thread: it must not wait. `seed` drives the jitter; nil takes a random one.
+    /// Starts the thread. With `spilled` no more than `settings.heldDeliveriesMax` is held, and the rest read again from there. `onTrouble` hears of triggers that fail, on the dispatcher's thread: it must not wait. `seed` drives the jitter; nil takes a random one.
     public init(
         log: any DeliveryLog, routes: any RouteLookup, runners: ActionRunners, planner: (any DeliveryPlanner)? = nil,
-        decodeEvent: @escaping EventDecoder,
+        spilled: (any SpilledDeliveries)? = nil, decodeEvent: @escaping EventDecoder,
         settings: DispatcherSettings = DispatcherSettings(), metrics: TriggerMetrics = TriggerMetrics(),
         logger: Logger, seed: UInt64? = nil, onTrouble: (@Sendable (TriggerTrouble) -> Void)? = nil
     ) {
         self.metrics = metrics
         let parts = Parts(
-            log: log, routes: routes, runners: runners, planner: planner, decodeEvent: decodeEvent, logger: logger,
+            log: log, routes: routes, runners: runners, planner: planner, spilled: spilled, decodeEvent: decodeEvent,
+            logger: logger,
             metrics: metrics, onTrouble: onTrouble, load: loadCount)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let core = DispatcherCore(settings: settings, seed: seed)
@@ -100,6 +106,17 @@ public final class Dispatcher: Sendable {
     /// Deliveries that were given and have an entry that is not final; one whose actions are large counts for several. Any thread; never
     /// too low, so that who feeds the dispatcher can keep it within a bound.
     public var load: Int { loadCount.posted.load(ordering: .acquiring) + loadCount.held.load(ordering: .acquiring) }
+
+    /// Deliveries that were given and not looked at yet: what is over the bound of those that are held waits in the journal, so whoever
+    /// feeds the dispatcher need only bound this. Any thread.
+    public var backlog: Int { loadCount.posted.load(ordering: .acquiring) }
+
+    /// Leaves deliveries of some routes to the journal from the start: they are read when there is room. They follow what was given before
+    /// of the same route.
+    public func spill(_ ranges: [(route: RouteIdentity, range: SpilledRange)]) {
+        guard !ranges.isEmpty else { return }
+        mailbox.post(.spilled(ranges))
+    }
 
     /// Takes what the journal still owes from before the start, in the order of the sequences.
     public func replay(_ deliveries: [RecoveredDelivery]) {
@@ -138,8 +155,8 @@ extension Dispatcher.Message {
     func answerStopped() {
         switch self {
         case .inspect(_, let answer): answer(nil)
-        case .redeliver(_, let answer): answer(.stopping)
-        case .deliveries, .recovered, .finished, .planned, .paused, .drain, .stop: break
+        case .redeliver(_, _, let answer): answer(.stopping)
+        case .deliveries, .recovered, .spilled, .reread, .finished, .planned, .paused, .drain, .stop: break
         }
     }
 }

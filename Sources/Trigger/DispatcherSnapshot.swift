@@ -14,6 +14,8 @@ public struct DispatcherSnapshot: Sendable, Equatable {
     public var paused: Set<PauseSubject> = []
     /// What died last, newest first. In memory only: of the time before the start the journal alone tells.
     public var dead: [DeadTrigger] = []
+    /// Routes with deliveries that wait in the journal alone, those with the oldest first, as many as were asked for.
+    public var spilled: [SpilledRoute] = []
     public var totals = Totals()
 
     /// Figures of the whole dispatcher, whatever was asked for.
@@ -22,6 +24,8 @@ public struct DispatcherSnapshot: Sendable, Equatable {
         /// Triggers that are owed and do not run, the paused ones included.
         public var waiting = 0
         public var paused = 0
+        /// Of those that wait, deliveries over their route's share, which wait in the journal alone.
+        public var spilled = 0
         /// Deliveries with an entry that is not final.
         public var owedDeliveries = 0
         /// Deliveries whose targets are still to be found, those under way included.
@@ -34,6 +38,13 @@ public struct DispatcherSnapshot: Sendable, Equatable {
     }
 
     public init() {}
+}
+
+/// What of a route waits in the journal alone.
+public struct SpilledRoute: Sendable, Equatable {
+    public var route: RouteIdentity
+    public var count: Int
+    public var oldestReceivedNanoseconds: UInt64
 }
 
 /// One target's queue; builds have one for each ref.

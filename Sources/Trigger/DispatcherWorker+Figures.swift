@@ -59,18 +59,21 @@ extension DispatcherWorker {
     mutating func updateFigures() {
         let metrics = parts.metrics
         metrics.running.set(Int64(core.runningCount))
-        metrics.waiting.set(Int64(core.waitingCount + planning.count))
+        metrics.waiting.set(Int64(core.waitingCount + planning.count + spills.count))
+        metrics.spilled.set(Int64(spills.count))
         metrics.owedDeliveries.set(Int64(core.owedDeliveryCount + planning.count))
         metrics.setOpenBreakers(core.openBreakers)
         parts.load.held.store(core.load + planning.count, ordering: .releasing)
         let now = clock.now
-        guard core.owedDeliveryCount + planning.count > 0 else {
+        guard core.owedDeliveryCount + planning.count + spills.count > 0 else {
             metrics.oldestAgeSeconds.set(0)
             return
         }
         guard now >= agesAt &+ Self.ageIntervalNanoseconds else { return }
         agesAt = now
-        let oldest = min(core.oldestReceivedNanoseconds ?? now, planning.oldestReceivedNanoseconds ?? now)
+        let oldest = min(
+            core.oldestReceivedNanoseconds ?? now, planning.oldestReceivedNanoseconds ?? now,
+            spills.oldestReceivedNanoseconds ?? now)
         metrics.oldestAgeSeconds.set(Int64((now > oldest ? now - oldest : 0) / 1_000_000_000))
     }
 }

@@ -12,6 +12,9 @@ struct DispatcherWorker: ~Copyable {
     let drained: Signal
     let clock = DispatcherClock()
     var planning: PlanningDesk
+    var spills = SpillBook()
+    var spillTask: Task<Void, Never>?
+    var spillNotedAt: UInt64 = 0
     private var tasks: [TriggerID: Task<Void, Never>] = [:]
     /// Deliveries of before the start that have no plan yet.
     var recoveredPlans: Set<UInt64> = []
@@ -38,8 +41,9 @@ struct DispatcherWorker: ~Copyable {
         while !isStopping {
             var limit = core.wakeAt
             if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
+            if !core.isDraining, let due = spills.wakeAt { limit = min(limit ?? .max, due) }
             // Ages grow by themselves: look again while something is owed.
-            if core.owedDeliveryCount + planning.count > 0 {
+            if core.owedDeliveryCount + planning.count + spills.count > 0 {
                 limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds)
             }
             let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
@@ -50,6 +54,7 @@ struct DispatcherWorker: ~Copyable {
             }
             startPlanning()
             for command in core.takeCommands(now: clock.now) { carryOut(command) }
+            readSpilled()
             updateFigures()
             if taken > 0 { parts.load.posted.subtract(taken, ordering: .releasing) }
             if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
@@ -57,6 +62,7 @@ struct DispatcherWorker: ~Copyable {
         for message in mailbox.close() { message.answerStopped() }
         for task in tasks.values { task.cancel() }
         for task in planningTasks.values { task.cancel() }
+        spillTask?.cancel()
         drained.set()
     }
 
@@ -66,10 +72,16 @@ struct DispatcherWorker: ~Copyable {
         case .deliveries(let deliveries):
             // A drained dispatcher plans nothing: what comes now is planned after the restart.
             if core.isDraining { return }
-            for delivery in deliveries { plan(delivery, now) }
+            for delivery in deliveries where admits(delivery, isRecovered: false) { plan(delivery, now) }
         case .recovered(let deliveries):
             if core.isDraining { return }
-            for delivery in deliveries { recover(delivery, now) }
+            for recovered in deliveries where admits(recovered.delivery, isRecovered: true) {
+                recover(recovered, now)
+            }
+        case .spilled(let ranges):
+            if core.isDraining { return }
+            for (route, range) in ranges { spills.spill(range, of: route) }
+        case .reread(let reading): take(reading, now: now)
         case .finished(let id, let result):
             tasks[id] = nil
             core.complete(id, result, now: now)
@@ -84,9 +96,11 @@ struct DispatcherWorker: ~Copyable {
             }
             snapshot.totals.owedDeliveries += planning.count
             snapshot.totals.waiting += planning.count
+            show(&snapshot, question)
             answer(snapshot)
-        case .redeliver(let redelivery, let answer):
+        case .redeliver(let redelivery, let isChecked, let answer):
             if planning.holds(redelivery.delivery.sequence) { return answer(.stillOwed) }
+            if !isChecked, isAskedOfJournal(redelivery, answer) { return }
             let definition = parts.routes.definition(of: redelivery.delivery.route)
             answer(
                 core.redeliver(

@@ -17,9 +17,11 @@ public final class TriggerMetrics: Sendable {
     public let retries = Counter()
     public let running = Gauge()
     public let waiting = Gauge()
-    /// Deliveries with an entry that is not final.
+    /// Deliveries over their route's share: they wait in the journal alone.
+    public let spilled = Gauge()
+    /// Deliveries with an entry that is not final, the spilled ones left out.
     public let owedDeliveries = Gauge()
-    /// How many deliveries the dispatcher may hold; 0 until it is set.
+    /// What `owedDeliveries` is kept within; 0 until it is set.
     public let capacity = Gauge()
     public let oldestAgeSeconds = Gauge()
     /// Servers and resources that are left alone at the moment.

@@ -43,23 +43,23 @@ struct ListingGateTests {
             [owed(1, hook("x", cluster: "b")), owed(2, hook("x")), owed(3, hook("y", cluster: "b"))],
             unlisted: ["local", "b"], routes: routes)
         #expect(gate.release(listed: []).isEmpty && gate.count == 3)
-        #expect(gate.release(listed: ["local"]).map(\.delivery.sequence) == [2])
+        #expect(gate.release(listed: ["local"]).deliveries.map(\.delivery.sequence) == [2])
         #expect(gate.release(listed: ["local"]).isEmpty && gate.count == 2)
-        #expect(gate.release(listed: ["local", "b"]).map(\.delivery.sequence) == [1, 3])
+        #expect(gate.release(listed: ["local", "b"]).deliveries.map(\.delivery.sequence) == [1, 3])
         #expect(gate.release(listed: ["local", "b"]).isEmpty && gate.count == 0)
     }
 
     @Test("what was owed to a cluster that is no longer known waits for nothing")
     func unknown() {
         let gate = ListingGate([owed(1, hook("x", cluster: "gone"))], unlisted: ["b"], routes: routes)
-        #expect(gate.release(listed: []).map(\.delivery.sequence) == [1])
+        #expect(gate.release(listed: []).deliveries.map(\.delivery.sequence) == [1])
     }
 
     @Test("a replay waits for the cluster in which its targets are looked up, too")
     func searched() {
         let gate = ListingGate([owed(1, hook("matching")), owed(2, hook("named"))], unlisted: ["b"], routes: routes)
-        #expect(gate.release(listed: []).map(\.delivery.sequence) == [2])
-        #expect(gate.release(listed: ["b"]).map(\.delivery.sequence) == [1])
+        #expect(gate.release(listed: []).deliveries.map(\.delivery.sequence) == [2])
+        #expect(gate.release(listed: ["b"]).deliveries.map(\.delivery.sequence) == [1])
     }
 
     @Test("of what comes now only that waits whose targets are looked up among objects that are not known yet")
@@ -70,7 +70,29 @@ struct ListingGateTests {
         ]
         #expect(gate.admit(all).map(\.sequence) == [1, 4])
         #expect(gate.count == 2)
-        #expect(gate.release(listed: ["b"]).map(\.delivery.sequence) == [2, 3])
+        #expect(gate.release(listed: ["b"]).deliveries.map(\.delivery.sequence) == [2, 3])
         #expect(gate.admit(all).map(\.sequence) == [1, 2, 3, 4])
+    }
+
+    @Test(
+        "no route has more here than its share; the rest of it is a range of the journal, and follows when the cluster is listed"
+    )
+    func spilled() {
+        let far = hook("x", cluster: "b")
+        let gate = ListingGate((1...30).map { owed($0, far) }, unlisted: ["b"], routes: routes, heldMax: 20)
+        #expect(gate.count == 30)
+        _ = gate.admit((31...60).map { delivery($0, endpoint) })
+        #expect(gate.count == 60)
+        #expect(gate.held(among: [(far, 5), (far, 25), (hook("named"), 70), (endpoint, 60)]) == [5, 25, 60])
+        #expect(gate.release(listed: []).isEmpty)
+        let released = gate.release(listed: ["b"])
+        #expect(released.deliveries.map(\.delivery.sequence) == Array(1...10) + Array(31...35))
+        let ranges = Dictionary(uniqueKeysWithValues: released.spilled.map { ($0.route, $0.range) })
+        #expect(ranges[far]?.from == 11 && ranges[far]?.through == 30 && ranges[far]?.count == 20)
+        #expect(ranges[far]?.recoveredThrough == 30)
+        #expect(ranges[endpoint]?.from == 36 && ranges[endpoint]?.through == 60 && ranges[endpoint]?.count == 25)
+        #expect(ranges[endpoint]?.recoveredThrough == 0)
+        #expect(gate.count == 0 && gate.release(listed: ["b"]).isEmpty)
+        #expect(gate.held(among: [(far, 5)]).isEmpty)
     }
 }

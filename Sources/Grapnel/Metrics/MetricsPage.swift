@@ -210,6 +210,10 @@ struct MetricsPage: Sendable {
             "grapnel_trigger_owed_deliveries", .gauge, "Deliveries the dispatcher holds.",
             Double(trigger.owedDeliveries.value))
         text.single(
+            "grapnel_trigger_spilled_deliveries", .gauge,
+            "Deliveries over their route's share of what is held: they wait in the journal alone.",
+            Double(trigger.spilled.value))
+        text.single(
             "grapnel_trigger_capacity_deliveries", .gauge,
             "Deliveries the dispatcher may hold; more wait in the journal.",
             Double(trigger.capacity.value))

@@ -2,8 +2,9 @@
 //
 // A thread of its own, so that neither the loop nor the journal's writer reads back what it wrote. It turns a hint into a
 // QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
-// was full, it follows the journal from the first lost one. While the dispatcher holds enough, it waits: the ring fills, and the journal
-// keeps the rest. What cannot be read is read again later (UnreadRecords); what comes after it does not wait.
+// was full, it follows the journal from the first lost one. While the dispatcher has not looked at what it was given, it
+// waits: the ring fills, and the journal keeps the rest. What the dispatcher does not take, it leaves to the journal by itself
+// (SpillBook). What cannot be read is read again later (UnreadRecords); what comes after it does not wait.
 //
 // The thread goes through `turn` over and over; a simulation does so itself.
 
@@ -18,7 +19,8 @@ internal import Trigger
 
 /// Moves durable deliveries to the dispatcher.
 final class Handoff: Sendable {
-    /// Deliveries that the dispatcher may hold before this thread waits.
+    /// Deliveries that the dispatcher has not looked at before this thread waits.
+    static let backlogMax = 16_384
     private let waitingMax: Int
     private static let batchMax = 256
 
@@ -36,7 +38,7 @@ final class Handoff: Sendable {
 
     /// Where deliveries go: the dispatcher, or what stands for it in a simulation.
     struct Target: Sendable {
-        /// How much it holds.
+        /// How much it has not looked at.
         var load: @Sendable () -> Int
         var enqueue: @Sendable ([QueuedDelivery]) -> Void
         /// Takes a delivery with a plan of its own.
@@ -67,7 +69,7 @@ final class Handoff: Sendable {
 
     init(
         hints: HintChannel, wakeup: Int32, reader: JournalReader, target: Target, gate: ListingGate,
-        waitingMax: Int,
+        waitingMax: Int = Handoff.backlogMax,
         durableSequence: @escaping @Sendable () -> UInt64, logger: Logger, clock: LoopClock = LoopClock()
     ) {
         self.hints = hints
@@ -262,6 +264,6 @@ final class Handoff: Sendable {
 extension Handoff.Target {
     init(_ dispatcher: Dispatcher) {
         self.init(
-            load: { dispatcher.load }, enqueue: { dispatcher.enqueue($0) }, replay: { dispatcher.replay([$0]) })
+            load: { dispatcher.backlog }, enqueue: { dispatcher.enqueue($0) }, replay: { dispatcher.replay([$0]) })
     }
 }

@@ -18,6 +18,16 @@ enum Housekeeping: Sendable {
     case plan(sequence: UInt64, entries: [PlanEntry])
     case outcomes([Journal.OutcomeEntry])
     case redelivery(RedeliveryRequest)
+    case owed(OwedQuestion)
+
+    /// Nobody takes it any more.
+    fileprivate func refuse() {
+        switch self {
+        case .redelivery(let request): request.answer(.failure(.stopping))
+        case .owed(let question): question.answer(nil)
+        case .plan, .outcomes: break
+        }
+    }
 }
 
 /// Where the dispatcher leaves plans and outcomes. Off the way of a delivery, so a lock serves; its flag spares the owner the lock.
@@ -38,8 +48,8 @@ final class HousekeepingMailbox: Sendable {
         }
         if isTaken {
             hasItems.store(true, ordering: .releasing)
-        } else if case .redelivery(let request) = item {
-            request.answer(.failure(.stopping))
+        } else {
+            item.refuse()
         }
     }
 
@@ -50,7 +60,7 @@ final class HousekeepingMailbox: Sendable {
             defer { state.items = [] }
             return state.items
         }
-        for case .redelivery(let request) in left { request.answer(.failure(.stopping)) }
+        for item in left { item.refuse() }
     }
 
     /// Everything posted so far, in order.
@@ -181,6 +191,7 @@ final class JournalDesk: @unchecked Sendable {
             case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries, now: now)
             case .outcomes(let outcomes): writer.appendOutcomes(outcomes, now: now)
             case .redelivery(let request): take(request, now)
+            case .owed(let question): question.answer(question.sequences.map { writer.owed($0) })
             }
         }
     }

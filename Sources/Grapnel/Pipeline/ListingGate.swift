@@ -4,7 +4,8 @@
 // (DESIGN section 7). What comes now waits where its targets are looked up among a cluster's objects and these are not known yet: nobody
 // could say that there are none. Clusters are waited for one by one, so that one that is away holds up its own deliveries alone.
 //
-// No more is held than the journal owes; after a restart it is owed again.
+// What waits here is shared among the routes as what the dispatcher holds is (SpillBook); the rest of a route is known as a range of the
+// journal, which the dispatcher is given when the route is released. After a restart all of it is owed again.
 
 internal import Delivery
 internal import Synchronization
@@ -14,17 +15,50 @@ internal import Trigger
 final class ListingGate: Sendable {
     private struct State {
         /// In the order of the sequences.
-        var waiting: [RecoveredDelivery]
+        var waiting: [RecoveredDelivery] = []
+        var waitingOfRoute: [RouteIdentity: Int] = [:]
+        var spilled: [RouteIdentity: SpilledRange] = [:]
         var unlisted: Set<String>
+
+        mutating func keep(_ recovered: RecoveredDelivery, heldMax: Int, isRecovered: Bool) {
+            let route = recovered.delivery.route
+            let held = waitingOfRoute[route] ?? 0
+            if spilled[route] == nil, held < max(heldMax - waiting.count, 1) {
+                waiting.append(recovered)
+                waitingOfRoute[route] = held + 1
+                return
+            }
+            let range = SpilledRange(recovered.delivery, isRecovered: isRecovered)
+            if spilled[route] == nil { spilled[route] = range } else { spilled[route]?.formUnion(range) }
+        }
+    }
+
+    /// What the dispatcher is to have.
+    struct Released {
+        var deliveries: [RecoveredDelivery] = []
+        /// They follow those.
+        var spilled: [(route: RouteIdentity, range: SpilledRange)] = []
+
+        var isEmpty: Bool { deliveries.isEmpty && spilled.isEmpty }
     }
 
     private let state: Mutex<State>
     private let routes: any Trigger.RouteLookup
 
-    /// `owed` by an earlier run. `unlisted`: all clusters that routes are read from.
-    init(_ owed: [RecoveredDelivery], unlisted: Set<String>, routes: any Trigger.RouteLookup) {
-        state = Mutex(State(waiting: owed, unlisted: unlisted))
+    private let heldMax: Int
+    /// As the dispatcher takes them up in one go, before it looks at anything that comes now: some tenths of a second.
+    static let heldMax = 16_384
+
+    /// `owed` by an earlier run, in the order of the sequences. `unlisted`: all clusters that routes are read from.
+    init(
+        _ owed: some Sequence<RecoveredDelivery>, unlisted: Set<String>, routes: any Trigger.RouteLookup,
+        heldMax: Int = ListingGate.heldMax
+    ) {
+        var kept = State(unlisted: unlisted)
+        for recovered in owed { kept.keep(recovered, heldMax: heldMax, isRecovered: true) }
+        state = Mutex(kept)
         self.routes = routes
+        self.heldMax = heldMax
     }
 
     /// Those that may be planned now; the others are kept.
@@ -35,25 +69,51 @@ final class ListingGate: Sendable {
                 guard let definition = routes.definition(of: delivery.route),
                     !definition.searchedClusters.isDisjoint(with: state.unlisted)
                 else { return true }
-                state.waiting.append(RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []))
+                state.keep(
+                    RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []), heldMax: heldMax,
+                    isRecovered: false)
                 return false
             }
         }
     }
 
     /// These clusters were listed, and the routes in use know it: gives what waited for that alone, each once.
-    func release(listed: Set<String>) -> [RecoveredDelivery] {
+    func release(listed: Set<String>) -> Released {
         state.withLock { state in
             state.unlisted.subtract(listed)
-            guard !state.waiting.isEmpty else { return [] }
-            let all = state.waiting
-            state.waiting = all.filter { mustWait($0.delivery.route, state.unlisted) }
-            return state.waiting.isEmpty ? all : all.filter { !mustWait($0.delivery.route, state.unlisted) }
+            guard !state.waiting.isEmpty || !state.spilled.isEmpty else { return Released() }
+            let waits = Set(state.waitingOfRoute.keys).union(state.spilled.keys).filter { mustWait($0, state.unlisted) }
+            var released = Released()
+            if waits.isEmpty {
+                released.deliveries = state.waiting
+                state.waiting = []
+            } else {
+                released.deliveries = state.waiting.filter { !waits.contains($0.delivery.route) }
+                state.waiting.removeAll { !waits.contains($0.delivery.route) }
+            }
+            released.spilled = state.spilled.filter { !waits.contains($0.key) }.map { ($0.key, $0.value) }
+            state.spilled = state.spilled.filter { waits.contains($0.key) }
+            state.waitingOfRoute = state.waitingOfRoute.filter { waits.contains($0.key) }
+            return released
         }
     }
 
     /// How many wait.
-    var count: Int { state.withLock { $0.waiting.count } }
+    var count: Int { state.withLock { $0.waiting.count + $0.spilled.values.reduce(0) { $0 + $1.count } } }
+
+    /// Which of some deliveries wait here.
+    func held(among deliveries: [(route: RouteIdentity, sequence: UInt64)]) -> Set<UInt64> {
+        state.withLock { state in
+            guard !state.waiting.isEmpty || !state.spilled.isEmpty else { return [] }
+            let asked = Set(deliveries.map(\.sequence))
+            var held = Set(state.waiting.lazy.map(\.delivery.sequence).filter { asked.contains($0) })
+            for (route, sequence) in deliveries {
+                guard let range = state.spilled[route] else { continue }
+                if (range.from...range.through).contains(sequence) { held.insert(sequence) }
+            }
+            return held
+        }
+    }
 
     private func mustWait(_ route: RouteIdentity, _ unlisted: Set<String>) -> Bool {
         guard !unlisted.isEmpty else { return false }

@@ -40,7 +40,9 @@ extension Pipeline {
         for cluster in new.sorted() where clusters.members.count > 1 {
             logger.info("the catalog of a cluster is known", metadata: ["cluster": "\(cluster)"])
         }
-        dispatcher.replay(gate.release(listed: listed))
+        let released = gate.release(listed: listed)
+        dispatcher.replay(released.deliveries)
+        dispatcher.spill(released.spilled)
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the manifests again.

@@ -113,10 +113,19 @@ final class Pipeline: Sendable {
 
         actions = try ActionSet(settings, clusters, current, logger)
         let reader = writer.reader
+        // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
+        gate = ListingGate(
+            report.owed.lazy.compactMap { RecoveredDelivery($0) }, unlisted: clusters.catalogNames, routes: current,
+            heldMax: min(ListingGate.heldMax, settings.queuedDeliveriesMax))
+        let owner = ChangeListener()
         dispatcher = Dispatcher(
             log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName),
             routes: routes, runners: actions.runners,
-            planner: actions.planner, decodeEvent: ActionSet.decodeEvent,
+            planner: actions.planner,
+            spilled: SpillReader(history: writer.history, segments: reader, mailbox: mailbox, gate: gate) {
+                owner.changed()
+            },
+            decodeEvent: ActionSet.decodeEvent,
             settings: DispatcherSettings(settings), metrics: TriggerMetrics(clusters: clusters.names), logger: logger,
             onTrouble: { [routeCounts] trouble in
                 routeCounts.change(trouble.route) { if trouble.isDead { $0.dead += 1 } else { $0.failed += 1 } }
@@ -124,12 +133,8 @@ final class Pipeline: Sendable {
             })
         pauses = try PauseBook(dataDirectory: dataDirectory) { [dispatcher] in dispatcher.setPaused($0) }
         dispatcher.metrics.capacity.set(Int64(settings.queuedDeliveriesMax))
-        // What the last run owed, before anything new; routes that are not known yet would be taken for removed ones.
-        gate = ListingGate(
-            report.owed.compactMap { RecoveredDelivery($0) }, unlisted: clusters.catalogNames, routes: current)
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, target: Handoff.Target(dispatcher), gate: gate,
-            waitingMax: settings.queuedDeliveriesMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger)
 
         budget = MemoryBudget(limit: settings.bodyMemoryBytesMax)
@@ -147,10 +152,11 @@ final class Pipeline: Sendable {
         }
         loops = controls
         history = writer.history
-        redelivery = Redelivery(history: writer.history, mailbox: mailbox) { [loops] in
+        owner.begin { [loops] in
             for loop in loops { loop.wake() }
             thread.wake()
         }
+        redelivery = Redelivery(history: writer.history, mailbox: mailbox) { owner.changed() }
         reported = Mutex([])
         refusals = RefusalReporter(controls.map(\.refusals), routeCounts, logger)
         let tallies = controls.map(\.routeTally)

@@ -9,6 +9,7 @@ extension DispatcherSettings {
         runningPerClusterMax = settings.actionsPerClusterMax
         runningPerNamespaceMax = settings.actionsPerNamespaceMax
         runningPerTargetMax = settings.actionsPerTargetMax
+        heldDeliveriesMax = settings.queuedDeliveriesMax
         namespaceWeights = settings.systems.namespaceWeights
     }
 }

@@ -290,7 +290,7 @@ struct ActionOptions: ParsableArguments {
     var maxActionsPerTarget: String?
     @Option(
         help: ArgumentHelp(
-            "Deliveries in memory that wait for their actions; more wait in the journal (default: 200000).",
+            "Deliveries in memory that wait for their actions, shared by the routes; more wait in the journal (default: 200000).",
             valueName: "n")
     )
     var maxQueuedDeliveries: String?

@@ -122,6 +122,11 @@
 
     /// Deliveries that wait for a final outcome.
     public var owedCount: Int { unsafe core.pointee.owed.count }
+
+    /// Where the record of an owed delivery lies, and how far it came; nil: it is not owed.
+    public func owed(_ sequence: UInt64) -> OwedState? {
+        unsafe core.pointee.owed[sequence].map { OwedState($0) }
+    }
     public var bytesUsed: UInt64 { unsafe core.pointee.bytesUsed }
     public var nextSequence: UInt64 { unsafe core.pointee.nextSequence }
     /// What the dedupe index holds in memory.

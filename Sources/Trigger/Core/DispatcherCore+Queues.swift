@@ -91,7 +91,7 @@ extension DispatcherCore {
     mutating func settle(_ entry: OutcomeEntry, of trigger: Trigger, slot: Int? = nil) {
         settle(
             entry, action: slot.flatMap { ownActions[$0] } ?? queues[Int(trigger.queue)].action,
-            route: routes[Int(trigger.route)],
+            route: routes[Int(trigger.route)], routeIndex: Int(trigger.route),
             receivedNanoseconds: trigger.receivedNanoseconds, merged: trigger.merged)
     }
 

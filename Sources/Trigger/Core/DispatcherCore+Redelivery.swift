@@ -42,8 +42,8 @@ extension DispatcherCore {
         if redelivery.recordsPlan {
             commands.append(.recordPlan(sequence: delivery.sequence, [planned], encoded: [planned.encoded]))
         }
-        owed[delivery.sequence, default: 0] += 1
         let route = routes.retain(delivery.route)
+        owe(delivery.sequence, entries: 1, route: route)
         let step = PlanStep(planned, route: route, delivery.route, coalesce: Coalesce(by: .none), settings, ref: ref)
         let trigger = Trigger(
             delivery, planIndex: Int(redelivery.planIndex), queue: queueIndex(for: step), route: route,

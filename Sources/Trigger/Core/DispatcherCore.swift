@@ -265,6 +265,8 @@ package struct DispatcherCore: Sendable {
     var round = IndexList()
     /// Plan entries without a final outcome, by delivery.
     var owed: [UInt64: Int] = [:]
+    /// Deliveries in `owed`, by the index of their route.
+    var owedOfRoute: [Int] = []
     var now: UInt64 = 0
     var running = 0
     /// Starts so far.
@@ -309,7 +311,7 @@ package struct DispatcherCore: Sendable {
         let plan = templates[template].plan
         guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
         commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: templates[template].encoded))
-        owed[delivery.sequence] = plan.count
+        owe(delivery.sequence, entries: plan.count, route: templates[template].route)
         for index in plan.indices {
             var step = templates[template].steps[index]
             if step.isOrdered, ref != nil {
@@ -342,7 +344,9 @@ package struct DispatcherCore: Sendable {
         }
         guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
         commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: plan.map(\.encoded)))
-        owed[delivery.sequence] = plan.count
+        let held = routes.retain(delivery.route)
+        defer { routes.release(held) }
+        owe(delivery.sequence, entries: plan.count, route: held)
         for (index, action) in plan.enumerated() {
             let route = routes.retain(delivery.route)
             let step = PlanStep(action, route: route, delivery.route, coalesce: definition.coalesce, settings, ref: ref)
@@ -390,14 +394,16 @@ package struct DispatcherCore: Sendable {
         guard !finished.contains(OutcomeEntry.wholeDelivery) else { return }
         let open = plan.indices.filter { !finished.contains(UInt16(clamping: $0)) }
         guard !open.isEmpty else { return }
-        owed[delivery.sequence] = open.count
+        let held = routes.retain(delivery.route)
+        defer { routes.release(held) }
+        owe(delivery.sequence, entries: open.count, route: held)
         for index in open {
             guard let action = PlannedAction(plan[index]) else {
                 settle(
                     OutcomeEntry(
                         sequence: delivery.sequence, planIndex: UInt16(clamping: index), code: .dead,
                         reason: "the plan entry cannot be read by this version"),
-                    action: nil, delivery)
+                    action: nil, delivery, routeIndex: held)
                 continue
             }
             if action.needsRoute, definition?.actions.contains(where: { action.matches($0) }) != true {
@@ -405,7 +411,7 @@ package struct DispatcherCore: Sendable {
                     OutcomeEntry(
                         sequence: delivery.sequence, planIndex: UInt16(clamping: index), code: .ignored,
                         reason: IgnoredReason.routeRemoved),
-                    action: action, delivery)
+                    action: action, delivery, routeIndex: held)
                 continue
             }
             let route = routes.retain(delivery.route)
@@ -451,6 +457,12 @@ package struct DispatcherCore: Sendable {
     /// Triggers that are owed and do not run.
     package var waitingCount: Int { triggers.count - running }
     package var owedDeliveryCount: Int { owed.count }
+    func holds(_ sequence: UInt64) -> Bool { owed[sequence] != nil }
+    /// Deliveries of one route that are owed.
+    package func owedDeliveryCount(of route: RouteIdentity) -> Int {
+        guard let index = routes.index(of: route), index < owedOfRoute.count else { return 0 }
+        return owedOfRoute[index]
+    }
     /// What is owed, in deliveries: those whose actions are large count for as many as would fill the same memory.
     package var load: Int { owed.count + ownBytes / Self.ownBytesOfOne }
     private static let ownBytesOfOne = 1_024
@@ -469,13 +481,18 @@ package struct DispatcherCore: Sendable {
             action: nil, delivery)
     }
 
-    mutating func settle(_ entry: OutcomeEntry, action: PlannedAction?, _ delivery: QueuedDelivery) {
-        settle(entry, action: action, route: delivery.route, receivedNanoseconds: delivery.receivedNanoseconds)
+    private mutating func settle(
+        _ entry: OutcomeEntry, action: PlannedAction?, _ delivery: QueuedDelivery, routeIndex: Int? = nil
+    ) {
+        settle(
+            entry, action: action, route: delivery.route, routeIndex: routeIndex,
+            receivedNanoseconds: delivery.receivedNanoseconds)
     }
 
+    /// `routeIndex` of `route`; nil for a delivery that is not in `owed`.
     mutating func settle(
-        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, receivedNanoseconds: UInt64,
-        merged: UInt32 = 0
+        _ entry: OutcomeEntry, action: PlannedAction?, route: RouteIdentity, routeIndex: Int?,
+        receivedNanoseconds: UInt64, merged: UInt32 = 0
     ) {
         settled.append(
             SettledOutcome(
@@ -483,6 +500,14 @@ package struct DispatcherCore: Sendable {
         if entry.code == .dead { noteDead(entry, action, route, received: receivedNanoseconds) }
         guard entry.code.isFinal, let left = owed[entry.sequence] else { return }
         owed[entry.sequence] = left > 1 ? left - 1 : nil
+        if left <= 1, let routeIndex { owedOfRoute[routeIndex] -= 1 }
+    }
+
+    /// Enters a delivery, or adds to one. Something else holds the route while it is owed: its triggers.
+    mutating func owe(_ sequence: UInt64, entries: Int, route: Int) {
+        while owedOfRoute.count <= route { owedOfRoute.append(0) }
+        if owed[sequence] == nil { owedOfRoute[route] += 1 }
+        owed[sequence, default: 0] += entries
     }
 
     /// Outcomes leave as one batch, behind the plans that came before them and before the plans that come after.

@@ -8,6 +8,8 @@ public struct DispatcherSettings: Sendable {
     public var runningPerNamespaceMax = 16
     /// Actions at once on the objects of one cluster.
     public var runningPerClusterMax = 48
+    /// Deliveries in memory, those without a plan included; large ones count for several. Beyond it each route still has one.
+    public var heldDeliveriesMax = 200_000
     /// Requests at once to one URL of one route, builds at once of one BuildConfig or S2iBuilder (those of one ref follow each other).
     /// All other actions are always one at a time for a target.
     public var runningPerTargetMax = 8

@@ -77,6 +77,9 @@ struct Interned<Value: Hashable & Sendable>: Sendable {
         return index
     }
 
+    /// Where a value is; nil: it has no user.
+    func index(of value: Value) -> Int? { indexes[value] }
+
     /// One more user of a value that has one already.
     mutating func retain(_ index: Int) { slab[index].users += 1 }
 

@@ -34,6 +34,9 @@ struct PlanningDesk: Sendable {
     /// By cluster, where there are any.
     private var runningOf: [String: (count: Int, bytes: Int)] = [:]
     private(set) var waitingCount = 0
+    /// Of all that are here.
+    private var sequences: Set<UInt64> = []
+    private var countOfRoute: [RouteIdentity: Int] = [:]
     private var random: SeededRandom
 
     private let objectMissingAttemptsMax: Int
@@ -59,16 +62,22 @@ struct PlanningDesk: Sendable {
         return oldest
     }
 
-    /// Whether a delivery is here. Looks at all.
-    func holds(_ sequence: UInt64) -> Bool {
-        running[sequence] != nil || delayed[sequence] != nil
-            || namespaces.contains { key, list in
-                list[(heads[key] ?? 0)...].contains { $0.delivery.sequence == sequence }
-            }
-    }
+    /// Whether a delivery is here.
+    func holds(_ sequence: UInt64) -> Bool { sequences.contains(sequence) }
+
+    /// How many of a route are here.
+    func count(of route: RouteIdentity) -> Int { countOfRoute[route] ?? 0 }
 
     mutating func add(_ delivery: QueuedDelivery, retry: RetryPolicy) {
+        guard sequences.insert(delivery.sequence).inserted else { return }
+        countOfRoute[delivery.route, default: 0] += 1
         enqueue(Waiting(delivery: delivery, retry: retry))
+    }
+
+    private mutating func forget(_ delivery: QueuedDelivery) {
+        sequences.remove(delivery.sequence)
+        let count = countOfRoute[delivery.route] ?? 1
+        countOfRoute[delivery.route] = count > 1 ? count - 1 : nil
     }
 
     private mutating func enqueue(_ waiting: Waiting) {
@@ -143,7 +152,15 @@ struct PlanningDesk: Sendable {
 
     /// The end of an attempt.
     mutating func complete(_ sequence: UInt64, _ result: PlanningResult, now: UInt64) -> Verdict? {
-        guard var waiting = running.removeValue(forKey: sequence) else { return nil }
+        guard let waiting = running.removeValue(forKey: sequence) else { return nil }
+        let verdict = judge(waiting, result, now: now)
+        if case .waits = verdict {} else { forget(waiting.delivery) }
+        return verdict
+    }
+
+    private mutating func judge(_ attempt: Waiting, _ result: PlanningResult, now: UInt64) -> Verdict {
+        var waiting = attempt
+        let sequence = waiting.delivery.sequence
         let cluster = waiting.delivery.route.cluster
         let under = runningOf[cluster] ?? (1, 0)
         runningOf[cluster] =

@@ -98,10 +98,18 @@ extension DispatcherSnapshot {
             "totals": [
                 "running": .number("\(totals.running)"), "waiting": .number("\(totals.waiting)"),
                 "paused": .number("\(totals.paused)"), "owedDeliveries": .number("\(totals.owedDeliveries)"),
-                "planning": .number("\(totals.planning)"), "dead": .number("\(totals.dead)"),
+                "planning": .number("\(totals.planning)"), "spilled": .number("\(totals.spilled)"),
+                "dead": .number("\(totals.dead)"),
                 "oldestReceived": totals.oldestReceivedNanoseconds.map { .string(APITime.text($0)) } ?? .null,
             ],
             "queues": .array(queues.map(\.json)),
+            "spilled": .array(
+                spilled.map {
+                    [
+                        "route": DeliveryReport.json($0.route), "count": .number("\($0.count)"),
+                        "oldestReceived": .string(APITime.text($0.oldestReceivedNanoseconds)),
+                    ]
+                }),
             "openBreakers": .array(
                 openBreakers.map {
                     [

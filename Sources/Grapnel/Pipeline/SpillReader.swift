@@ -1,0 +1,196 @@
+// SpillReader: what the dispatcher left to the journal, read again.
+//
+//   dispatcher ──> question ──> walk over the log (JournalHistory) ──> mailbox ──> the desk's owner: which of them are owed ──┐
+//       ^                                                                                                              │
+//       └──────────────── with plans and outcomes, where there are any (JournalHistory) <──────────────────────────────┘
+//
+// The log says which deliveries a route had, its writer alone which of them are owed now: it has been told of all that the dispatcher
+// wrote before the question, as both go through one mailbox.
+
+internal import Delivery
+internal import Journal
+internal import Synchronization
+internal import Trigger
+
+/// Which of some deliveries are owed, asked of the journal's owner.
+final class OwedQuestion: Sendable {
+    let sequences: [UInt64]
+    private let continuation: Mutex<CheckedContinuation<[OwedState?]?, Never>?>
+
+    init(_ sequences: [UInt64], _ continuation: CheckedContinuation<[OwedState?]?, Never>) {
+        self.sequences = sequences
+        self.continuation = Mutex(continuation)
+    }
+
+    /// One for each sequence; nil: the journal is closed. From any thread; the first answer counts.
+    func answer(_ states: [OwedState?]?) {
+        let waiting = continuation.withLock { waiting in
+            defer { waiting = nil }
+            return waiting
+        }
+        waiting?.resume(returning: states)
+    }
+}
+
+/// Safe from any thread.
+final class SpillReader: SpilledDeliveries {
+    private let history: JournalHistory
+    private let segments: JournalReader
+    private let mailbox: HousekeepingMailbox
+    private let gate: ListingGate
+    private let wake: @Sendable () -> Void
+
+    /// `wake` wakes the owner of the desk.
+    init(
+        history: JournalHistory, segments: JournalReader, mailbox: HousekeepingMailbox, gate: ListingGate,
+        wake: @escaping @Sendable () -> Void
+    ) {
+        self.history = history
+        self.segments = segments
+        self.mailbox = mailbox
+        self.gate = gate
+        self.wake = wake
+    }
+
+    func isOwed(_ sequence: UInt64) async -> Bool { await states(of: [sequence])?.first.flatMap { $0 } != nil }
+
+    func read(_ question: SpillQuestion) async -> SpillReading {
+        // A segment that goes while it is read takes its plans with it, and what was owed in it is elsewhere by then: once more.
+        for _ in 0..<3 {
+            let before = Set(segments.segments.map(\.number))
+            let reading = await readOnce(question)
+            if before.isSubset(of: segments.segments.map(\.number)) { return reading }
+        }
+        var reading = SpillReading()
+        reading.failure = "segments of the journal went while they were read"
+        return reading
+    }
+
+    private func readOnce(_ question: SpillQuestion) async -> SpillReading {
+        var walk = SpillWalk(question)
+        do throws(JournalError) {
+            try walk.run(history)
+        } catch {
+            walk.failure = error.message
+        }
+        var reading = SpillReading()
+        guard let states = await states(of: walk.found.map(\.sequence)) else {
+            reading.failure = "the journal is closed"
+            return reading
+        }
+        let gated = gate.held(among: walk.found.map { ($0.route, $0.sequence) })
+        for (delivery, state) in zip(walk.found, states) {
+            guard let state, !gated.contains(delivery.sequence) else { continue }
+            do throws(JournalError) {
+                if let known = try recovered(delivery, state) { reading.deliveries.append(known) }
+            } catch {
+                // From here on once more.
+                walk.end(before: delivery, error.message)
+                break
+            }
+        }
+        reading.positions = walk.positions
+        reading.failure = walk.failure
+        return reading
+    }
+
+    private func states(of sequences: [UInt64]) async -> [OwedState?]? {
+        guard !sequences.isEmpty else { return [] }
+        return await withCheckedContinuation { continuation in
+            mailbox.post(.owed(OwedQuestion(sequences, continuation)))
+            wake()
+        }
+    }
+
+    private func recovered(_ found: SpillWalk.Found, _ state: OwedState) throws(JournalError) -> RecoveredDelivery? {
+        let delivery = QueuedDelivery(
+            sequence: found.sequence, receivedNanoseconds: found.receivedNanoseconds, route: found.route,
+            location: DeliveryLocation(
+                segment: state.location.segment, offset: state.location.offset, length: state.location.length))
+        guard state.isPlanned else { return RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []) }
+        // Without its plan it stays owed, as after a restart: to do what is configured would be something else.
+        guard let story = try history.story(of: found.sequence), let plan = story.plan else { return nil }
+        let outcomes = story.events.filter { !$0.outcome.isFinal || state.isFinal($0.planIndex) }
+        return RecoveredDelivery(
+            delivery: delivery, plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) },
+            outcomes: outcomes.map {
+                Trigger.OutcomeEntry(
+                    sequence: found.sequence, planIndex: $0.planIndex,
+                    code: OutcomeCode(rawValue: $0.outcome.rawValue) ?? .failed, detail: $0.detail, reason: $0.reason)
+            })
+    }
+}
+
+/// One walk over the log for the routes of a question.
+struct SpillWalk {
+    struct Found {
+        var sequence: UInt64
+        var receivedNanoseconds: UInt64
+        var route: RouteIdentity
+    }
+
+    private let question: SpillQuestion
+    private(set) var found: [Found] = []
+    private(set) var positions: [RouteIdentity: SpillReading.Position] = [:]
+    var failure: String?
+
+    init(_ question: SpillQuestion) { self.question = question }
+
+    mutating func run(_ history: JournalHistory) throws(JournalError) {
+        var open = question.routes
+        var lastPosition = question.from
+        var full: [RouteIdentity: SpillReading.Position] = [:]
+        let durable = history.durableThrough
+        var through = open.values.map(\.through).max() ?? 0
+        var found: [Found] = []
+        var isWhole = false
+        let end = try history.walk(.forwards, from: question.from, looksMax: question.looksMax) { summary in
+            guard summary.sequence <= through else {
+                isWhole = true
+                return false
+            }
+            lastPosition = summary.sequence + 1
+            guard summary.decision == .accepted, let kind = ReceiverKind(rawValue: summary.receiverKind) else {
+                return true
+            }
+            let route = RouteIdentity(
+                cluster: summary.cluster, kind: kind, namespace: summary.namespace, name: summary.name)
+            guard let wanted = open[route], (wanted.from...wanted.through).contains(summary.sequence) else {
+                return true
+            }
+            guard wanted.room > 0 else {
+                full[route] = SpillReading.Position(
+                    next: summary.sequence, receivedNanoseconds: summary.receivedAtUnixNanoseconds)
+                open[route] = nil
+                through = open.values.map(\.through).max() ?? 0
+                return !open.isEmpty
+            }
+            open[route]?.room = wanted.room - 1
+            found.append(
+                Found(
+                    sequence: summary.sequence, receivedNanoseconds: summary.receivedAtUnixNanoseconds, route: route))
+            return true
+        }
+        self.found = found
+        positions = full
+        isWhole = isWhole || end == .end || lastPosition > through
+        for (route, wanted) in open {
+            if isWhole, wanted.through <= durable {
+                positions[route] = SpillReading.Position(next: wanted.through + 1)
+            } else {
+                positions[route] = SpillReading.Position(next: max(wanted.from, lastPosition))
+            }
+        }
+        if isWhole, through > durable { failure = "the journal's last group is not durable yet" }
+    }
+
+    /// What was found from this one on is left for another time.
+    mutating func end(before delivery: Found, _ reason: String) {
+        failure = reason
+        for other in found where other.sequence >= delivery.sequence {
+            guard let position = positions[other.route], position.next > other.sequence else { continue }
+            positions[other.route] = SpillReading.Position(
+                next: other.sequence, receivedNanoseconds: other.receivedNanoseconds)
+        }
+    }
+}

@@ -1,0 +1,207 @@
+import Delivery
+import Testing
+
+@testable import Trigger
+
+@Suite("What is left to the journal")
+struct SpillBookTests {
+    private func range(_ from: UInt64, _ through: UInt64, count: Int) -> SpilledRange {
+        var range = SpilledRange(
+            QueuedDelivery(
+                sequence: from, receivedNanoseconds: from * second, route: hook("x"),
+                location: DeliveryLocation(segment: 1, offset: 0, length: 0)), isRecovered: false)
+        range.through = through
+        range.count = count
+        return range
+    }
+
+    @Test("A route takes more while it holds less than is free, and one delivery always")
+    func room() {
+        #expect(SpillBook.hasRoom(held: 49, free: 50) && !SpillBook.hasRoom(held: 50, free: 50))
+        #expect(SpillBook.hasRoom(held: 0, free: 0) && SpillBook.hasRoom(held: 0, free: -5))
+        #expect(!SpillBook.hasRoom(held: 1, free: 0) && !SpillBook.hasRoom(held: 1, free: 1))
+        var book = SpillBook()
+        #expect(book.isCalm(free: 51, of: 100) && !book.isCalm(free: 50, of: 100))
+        book.spill(range(5, 5, count: 1), of: hook("a"))
+        #expect(!book.isCalm(free: 100, of: 100), "a route with spilled deliveries keeps its order")
+    }
+
+    @Test("Is read again only where a route holds no more than half of what is free, one reading at a time")
+    func lowWater() {
+        var book = SpillBook()
+        book.spill(range(5, 90, count: 40), of: hook("a"))
+        #expect(book.nextQuestion(now: epoch, free: 50) { _ in 26 } == nil)
+        let question = book.nextQuestion(now: epoch + second, free: 50) { _ in 25 }
+        #expect(question?.from == 5 && question?.routes[hook("a")] == .init(from: 5, through: 90, room: 12))
+        #expect(book.reserved == 12)
+        var large = SpillBook()
+        large.spill(range(5, 90_000, count: 80_000), of: hook("a"))
+        #expect(large.nextQuestion(now: epoch, free: 100_000) { _ in 4_097 } == nil)
+        let next = large.nextQuestion(now: epoch + second, free: 100_000) { _ in 4_096 }
+        #expect(next?.routes[hook("a")]?.room == SpillBook.batchMax)
+        #expect(book.nextQuestion(now: epoch + 2 * second, free: 50) { _ in 0 } == nil)
+    }
+
+    @Test("With nothing free a route that holds none gets one")
+    func nothingFree() {
+        var book = SpillBook()
+        book.spill(range(5, 90, count: 40), of: hook("a"))
+        book.spill(range(6, 91, count: 40), of: hook("b"))
+        let question = book.nextQuestion(now: epoch, free: -3) { $0 == hook("a") ? 1 : 0 }
+        #expect(question?.routes == [hook("b"): .init(from: 6, through: 91, room: 1)])
+    }
+
+    @Test("Each route comes to its turn; one that lies before the place of reading is left out")
+    func turns() {
+        var book = SpillBook()
+        book.spill(range(5, 90, count: 40), of: hook("a"))
+        book.spill(range(50, 90, count: 20), of: hook("b"))
+        var firsts: [UInt64] = []
+        for turn in 1...4 {
+            guard let question = book.nextQuestion(now: epoch + UInt64(turn) * second, free: 20, held: { _ in 0 })
+            else { break }
+            firsts.append(question.from)
+            if question.from == 50 { #expect(question.routes[hook("a")] == nil) }
+            var reading = SpillReading()
+            for (route, wanted) in question.routes { reading.positions[route] = .init(next: wanted.from + 1) }
+            // The room of the one that began ended the reading before the other's place.
+            if question.from < 50 { reading.positions[hook("b")] = .init(next: 50) }
+            book.take(reading, now: epoch)
+        }
+        #expect(firsts.contains(50) && firsts.first == 5, "\(firsts)")
+    }
+
+    @Test(
+        "Ends when all was read, goes on where the reading ended, and begins anew before that for one that comes late")
+    func ends() {
+        var book = SpillBook()
+        book.spill(range(5, 9, count: 3), of: hook("a"))
+        #expect(book.count == 3 && book.oldestReceivedNanoseconds == 5 * second)
+        #expect(book.covers(5, of: hook("a")) && book.covers(9, of: hook("a")) && !book.covers(10, of: hook("a")))
+        #expect(!book.covers(5, of: hook("b")))
+        _ = book.nextQuestion(now: epoch, free: 100) { _ in 0 }
+        var reading = SpillReading()
+        reading.deliveries = [5, 7].map { sequence in
+            RecoveredDelivery(
+                delivery: QueuedDelivery(
+                    sequence: sequence, receivedNanoseconds: 0, route: hook("a"),
+                    location: DeliveryLocation(segment: 1, offset: 0, length: 0)), plan: nil, outcomes: [])
+        }
+        reading.positions[hook("a")] = .init(next: 9, receivedNanoseconds: 9 * second)
+        book.take(reading, now: epoch)
+        #expect(book.count == 1 && book.oldestReceivedNanoseconds == 9 * second && !book.covers(7, of: hook("a")))
+        // While it is read again, one comes from before and one from behind.
+        _ = book.nextQuestion(now: epoch + second, free: 100) { _ in 0 }
+        book.spill(range(2, 2, count: 1), of: hook("a"))
+        book.spill(range(12, 12, count: 1), of: hook("a"))
+        reading.deliveries = []
+        reading.positions[hook("a")] = .init(next: 10)
+        book.take(reading, now: epoch + second)
+        #expect(book.covers(2, of: hook("a")) && book.covers(12, of: hook("a")))
+        let again = book.nextQuestion(now: epoch + 2 * second, free: 100) { _ in 0 }
+        #expect(again?.routes[hook("a")]?.from == 2)
+        reading.positions[hook("a")] = .init(next: 13)
+        book.take(reading, now: epoch + 2 * second)
+        #expect(book.isEmpty && book.count == 0 && book.reserved == 0 && book.oldestReceivedNanoseconds == nil)
+    }
+
+    @Test("After a failure it is asked again, a second later")
+    func failure() {
+        var book = SpillBook()
+        book.spill(range(5, 9, count: 3), of: hook("a"))
+        let first = book.nextQuestion(now: epoch, free: 100) { _ in 0 }
+        var reading = SpillReading()
+        reading.failure = "away"
+        book.take(reading, now: epoch)
+        #expect(book.isFailing && book.wakeAt == epoch + second && book.count == 3)
+        #expect(book.nextQuestion(now: epoch + second - 1, free: 100) { _ in 0 } == nil)
+        #expect(book.nextQuestion(now: epoch + second, free: 100) { _ in 0 } == first)
+    }
+
+    @Test(
+        "Whatever comes in whatever order, with crashes, pauses and failing reads: bounded, in order, nothing lost, nothing done twice",
+        arguments: testSeeds(60))
+    func randomSchedules(seed: UInt64) {
+        var settings = DispatcherSettings()
+        var random = SeededRandom(seed: seed)
+        settings.heldDeliveriesMax = Int.random(in: 1...40, using: &random)
+        settings.runningMax = Int.random(in: 1...8, using: &random)
+        settings.runningPerTargetMax = Int.random(in: 1...3, using: &random)
+        let run = SpillSimulation(settings: settings, seed: seed)
+        let routes = (0..<6).map { hook("h\($0)", namespace: "team-\($0 % 3)") }
+        for (index, identity) in routes.enumerated() {
+            let actions = [
+                [post("http://host-\(index).test/x")], [reconcile("app-\(index)")], [build("app-\(index)"), .log],
+            ]
+            run.simulation.define(
+                route(
+                    identity, actions[index % 3], coalesce: Bool.random(using: &random) ? Coalesce(by: .none) : nil))
+        }
+        let calm = epoch + 3000 * second
+        let isDown = Bool.random(using: &random)
+        run.simulation.world = { action, now in
+            let away = isDown && now < calm && action.route.name == "h0"
+            return (away ? connectionRefused : .done, second / 2)
+        }
+        for _ in 0..<Int.random(in: 50...300, using: &random) {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0..<5:
+                // Storms on one.
+                let count = Int.random(in: 1...10, using: &random)
+                let storm = routes.randomElement(using: &random)!
+                for _ in 0..<count { run.arrive(at: storm) }
+            case 5, 6: run.run(for: UInt64.random(in: 0...3 * second, using: &random))
+            case 7, 8:
+                run.answer(
+                    looks: Int.random(in: 1...30, using: &random), fails: Int.random(in: 0..<6, using: &random) == 0)
+            default:
+                if Int.random(in: 0..<4, using: &random) == 0 {
+                    run.crash()
+                } else {
+                    let subject = PauseSubject.route(routes.randomElement(using: &random)!)
+                    run.simulation.core.setPaused(
+                        Bool.random(using: &random) ? [subject] : [], now: run.simulation.now)
+                    run.simulation.pump()
+                }
+            }
+        }
+        run.simulation.core.setPaused([], now: run.simulation.now)
+        for _ in 0..<5_000 {
+            run.run(for: 2 * second)
+            run.answer(looks: 20)
+            if run.book.isEmpty, run.simulation.core.owedDeliveryCount == 0, run.simulation.now > calm { break }
+        }
+        run.keep()
+        let owed = run.log.filter { run.isOwed($0.sequence) }.map(\.sequence)
+        #expect(owed.isEmpty, "seed \(seed): \(owed) are owed")
+        #expect(run.book.isEmpty && run.book.count == 0, "seed \(seed): \(run.book.count) are spilled")
+        #expect(run.simulation.core.owedDeliveryCount == 0, "seed \(seed)")
+        for route in routes {
+            #expect(run.simulation.core.owedDeliveryCount(of: route) == 0, "seed \(seed)")
+            let taken = run.taken[route] ?? []
+            #expect(taken == taken.sorted(), "seed \(seed): \(route) was taken in the order \(taken)")
+            #expect(Set(taken).count == taken.count, "seed \(seed): \(route) was taken twice")
+        }
+        #expect(run.loadMax <= settings.heldDeliveriesMax + routes.count, "seed \(seed): \(run.loadMax) were held")
+    }
+
+    @Test("A storm on a route whose target is down keeps no other route's delivery waiting")
+    func isolation() {
+        var settings = DispatcherSettings()
+        settings.heldDeliveriesMax = 100
+        let run = SpillSimulation(settings: settings, seed: 1)
+        run.simulation.define(route(hook("storm"), [post("http://away.test/x")]))
+        run.simulation.define(route(hook("calm", namespace: "team-b"), [post("http://here.test/x")]))
+        run.simulation.world = { action, _ in
+            (action.route.name == "storm" ? connectionRefused : .done, 1_000_000)
+        }
+        for _ in 0..<1_000 { run.arrive(at: hook("storm")) }
+        #expect(run.simulation.core.owedDeliveryCount(of: hook("storm")) == 50)
+        #expect(run.book.count == 950)
+        for _ in 0..<20 {
+            run.arrive(at: hook("calm", namespace: "team-b"))
+            run.run(for: second / 10)
+            #expect(run.simulation.core.owedDeliveryCount(of: hook("calm", namespace: "team-b")) == 0)
+        }
+    }
+}
