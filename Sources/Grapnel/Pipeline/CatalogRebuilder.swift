@@ -64,11 +64,14 @@ final class CatalogRebuilder: Sendable {
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     private func run() {
+        var hasStarted = false
         while !isStopped {
             NamedThread.wait(on: wakeup, milliseconds: 1_000)
             let hasLetGo = tidy()
             guard state.withLock({ $0.isDirty }) else {
-                if hasLetGo { giveBackMemory() }
+                // A start reads the whole journal: what that took goes back as well.
+                if hasLetGo || !hasStarted { giveBackMemory() }
+                hasStarted = true
                 continue
             }
             let since = cl_now_monotonic()
