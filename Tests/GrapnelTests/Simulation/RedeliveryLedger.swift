@@ -75,11 +75,11 @@ final class RedeliveryLedger {
         case .success(let sequence):
             problems.verify(sequence > wish.origin, "\(text) is \(sequence)")
             problems.verify(promised.updateValue(wish, forKey: sequence) == nil, "\(text): \(sequence) twice")
+            if let plan = wish.plan { triggers.adopt(sequence, plan) }
             let record = disk.reliably { try? history.record(of: sequence) }
             if record == nil, disk.isGone { break }
             problems.verify(record.map { isRedelivery($0, wish) } == true, "\(text): \(sequence) is something else")
             if let record { checkDurable(record) }
-            if let plan = wish.plan { triggers.adopt(sequence, plan) }
         case .failure(let error):
             refusedCount += 1
             switch error {
