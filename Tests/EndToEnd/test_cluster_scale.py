@@ -159,11 +159,11 @@ def scale(context):
     kube.ask({"do": "remove", "index": 4_000})
     gone = flux_path(name(4_000), token(4_000))
     wait_until(lambda: watching.probe(gone) == 404, 3, "a Receiver that is deleted has no route")
+    sender.stop()
     wait_until(lambda: watching.metric("grapnel_trigger_owed_deliveries") == 0, 60, "every delivery is acted on")
     time.sleep(2)
     settled = memory(watching)
     print("     scale: settled; %s" % metadata(watching), flush=True)
-    sender.stop()
     watching.stop()
 
     # The same again with a server that does not watch.
