@@ -78,7 +78,7 @@ struct SequenceTests {
         #expect(report.nextSequence > last + 1)
     }
 
-    @Test("with all else unreadable, the segments that were kept still say how far the sequences went")
+    @Test("with all else unreadable, kept segments still say how far the sequences went, and whose journal it is")
     func onlyKept() throws {
         let disk = SimulatedDisk(seed: 4)
         let options = JournalOptions.small(durability: .async)
@@ -96,6 +96,7 @@ struct SequenceTests {
         }
         let kept = disk.names.filter { SegmentFileName.keptNumber($0) != nil }
         #expect(kept.count > 3)
+        let name = writer.dedupeKey.journalName
         let next = writer.nextSequence
         #expect(next > 2_000_000)
         writer.close(now: seconds(1001))
@@ -105,6 +106,7 @@ struct SequenceTests {
         }
         (writer, report) = try openJournal(disk, options)
         #expect(report.nextSequence > next)
+        #expect(writer.dedupeKey.journalName == name)
     }
 
     @Test(

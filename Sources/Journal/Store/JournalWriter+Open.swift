@@ -217,7 +217,7 @@ private struct Opening: ~Copyable {
     consuming func makeWriter() throws(JournalError) -> JournalWriter {
         let preparation = SegmentPreparation(disk: disk, checksum: checksum)
         let key =
-            scanner.files.last { $0.identity != nil }?.identity?.dedupeKey
+            (scanner.files + scanner.kept).compactMap(\.identity).last?.dedupeKey
             ?? DedupeKey(low: disk.randomBits(), high: disk.randomBits())
         let formatVersion = options.formatVersion ?? scanner.formatVersion ?? options.formats.newest
         let prepared: PreparedSegment

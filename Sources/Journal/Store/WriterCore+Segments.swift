@@ -8,8 +8,7 @@
 // of a segment is what a restart knows the sequences by, and they never go back. A disk that is full and has failed the only
 // segment is refused until it has room for another.
 //
-// A log that is sealed while all in it is owed may take a little more than its bytes: only the outcomes that wait can make room,
-// and they need a segment to be written to.
+// A log that is sealed while all in it is owed may take a little more: the outcomes that make room need a place to go to.
 
 import Glibc
 import Metrics
