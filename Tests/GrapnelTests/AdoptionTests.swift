@@ -143,14 +143,33 @@ struct AdoptionTests {
         #expect(try survey(new).owed[0].plan == plan)
     }
 
-    /// The journal at `old` owes one delivery, a redelivery of `#1` with a plan of its own.
-    private func redelivered(_ old: String) throws {
+    /// The journal at `old` owes one delivery, a redelivery of `#1` with a plan of its own; `isDone`: it has carried that out.
+    private func redelivered(_ old: String, isDone: Bool = false) throws {
         try journal(old, ["one"]) { writer in
             guard let record = try? writer.history.record(of: 1) else { return }
             writer.appendOutcomes([OutcomeEntry(sequence: 1, outcome: .dead)], now: now)
-            _ = writer.redeliver(PinnedRecord(record), plan: plan, now: now)
+            let result = writer.redeliver(PinnedRecord(record), plan: plan, now: now)
             _ = writer.commit(now: now)
+            guard isDone, case .appended(let sequence) = result else { return }
+            for index in 0..<2 as Range<UInt16> {
+                writer.appendOutcomes(
+                    [OutcomeEntry(sequence: sequence, planIndex: index, outcome: .done)], now: now + UInt64(index))
+            }
         }
+    }
+
+    /// Imports one delivery of `source` as the command does.
+    private func take(
+        _ entry: JournalArchive.Entry, of source: JournalSurvey, into new: String
+    ) throws -> ImportRun.Result {
+        let (writer, _) = try open(new)
+        defer { writer.close(now: now) }
+        var run = ImportRun(
+            archive: source.journal, here: try survey(new), journal: writer.dedupeKey.journalName,
+            ledger: try AdoptionLedger(dataDirectory: new))
+        run.take(entry, writer)
+        run.end(writer)
+        return run.result
     }
 
     @Test(
@@ -191,25 +210,57 @@ struct AdoptionTests {
         let whole = JournalArchive.Entry(
             record: record, story: try #require(try source.history.story(of: record.sequence)))
         let lost = JournalArchive.Entry(record: record, story: DeliveryStory(record.header))
-        func take(_ entry: JournalArchive.Entry) throws -> ImportRun.Result {
-            let (writer, _) = try open(new)
-            defer { writer.close(now: now) }
-            var run = ImportRun(
-                archive: source.journal, here: try survey(new), journal: writer.dedupeKey.journalName,
-                ledger: try AdoptionLedger(dataDirectory: new))
-            run.take(entry, writer)
-            run.end(writer)
-            return run.result
-        }
-        let refused = try take(lost)
+        let refused = try take(lost, of: source, into: new)
         #expect(
             refused.owed == 0 && refused.lost.count == 1 && refused.lost[0].hasPrefix("#\(record.sequence): the plan"))
         #expect(try survey(new).owed.isEmpty)
-        #expect(try take(whole).owed == 1)
-        #expect(try take(whole).known == 1)
+        #expect(try take(whole, of: source, into: new).owed == 1)
+        #expect(try take(whole, of: source, into: new).known == 1)
         let owed = try #require(try survey(new).owed.first)
         #expect(owed.plan == plan)
         #expect(try survey(new).record(of: owed).header.flags == [.adopted, .redelivered, .planned])
+    }
+
+    @Test(
+        "an import that was cut off behind a delivery with a plan of its own, or within its outcomes, is completed by the next, once",
+        arguments: [0, 1])
+    func importCompleted(outcomesHere: Int) throws {
+        let folder = Folder()
+        let (old, new) = (folder.data("old"), folder.data("new"))
+        try redelivered(old, isDone: true)
+        try journal(new, [])
+        let source = try survey(old)
+        var newest: UInt64 = 0
+        _ = try source.history.walk(.backwards) {
+            newest = $0.sequence
+            return false
+        }
+        let record = try #require(try source.history.record(of: newest))
+        let story = try #require(try source.history.story(of: newest))
+        #expect(story.plan == plan && story.events.count == 2)
+        let entry = JournalArchive.Entry(record: record, story: story)
+        let (writer, _) = try open(new)
+        let result = writer.adopt(
+            record, from: try #require(source.origin(of: record)), isConcluded: true,
+            plan: (entries: plan, timeUnixNanoseconds: now))
+        guard case .appended(let sequence) = result else {
+            Issue.record("not adopted")
+            return
+        }
+        _ = writer.commit(now: now)
+        for event in story.events.prefix(outcomesHere) {
+            writer.appendOutcomes(
+                [OutcomeEntry(sequence: sequence, planIndex: event.planIndex, outcome: event.outcome)],
+                now: event.timeUnixNanoseconds)
+        }
+        writer.close(now: now)
+        for _ in 0..<2 {
+            #expect(try take(entry, of: source, into: new).known == 1)
+            let after = try survey(new)
+            let found = try withExtendedLifetime(after) { try $0.history.story(of: sequence) }
+            #expect(found?.plan == plan)
+            #expect(found?.events == story.events)
+        }
     }
 
     @Test("a ledger whose last line was cut off is read without it and written on")

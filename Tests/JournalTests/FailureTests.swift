@@ -88,6 +88,36 @@ struct FailureTests {
         #expect(report.owed.isEmpty, "the outcome was not lost with the failed groups")
     }
 
+    @Test("a disk that fails while all the log may hold is owed heals, and the outcomes that wait make room")
+    func failureWhenFull() throws {
+        let disk = SimulatedDisk(seed: 15)
+        let options = JournalOptions.small(maxBytes: 192 << 10)
+        let (writer, _) = try openJournal(disk, options)
+        var owed: [UInt64] = []
+        while case .appended(let sequence) = TestDelivery(body: Array(repeating: 66, count: 4000)).append(to: writer) {
+            guard case .durable = writer.commit(now: 0) else { break }
+            owed.append(sequence)
+            writer.tick(now: seconds(1000))
+        }
+        #expect(writer.refusalReason == .full)
+        #expect(writer.bytesUsed + options.firstSegmentBytes > options.maxBytes)
+        let finals = owed.prefix(owed.count / 2)
+        writer.appendOutcomes(finals.map { OutcomeEntry(sequence: $0, outcome: .done) }, now: seconds(1001))
+        disk.withFaults { $0.failSyncs = 2 }
+        for second in 0..<10 {
+            writer.tick(now: seconds(1001 + second))
+            #expect(writer.bytesUsed <= options.maxBytes + options.healingBytes)
+        }
+        #expect(writer.metrics.syncFailures.value > 0)
+        #expect(writer.isAccepting)
+        owed.append(try store(TestDelivery("again"), in: writer))
+        #expect(writer.bytesUsed <= options.maxBytes)
+        disk.crash()
+        let (_, report) = try openJournal(disk, options)
+        #expect(report.damage.isEmpty)
+        #expect(report.owed.map(\.sequence) == Array(owed.dropFirst(finals.count)))
+    }
+
     @Test("a full disk refuses, keeps what is owed, and goes on when there is room")
     func noSpace() throws {
         let disk = SimulatedDisk(seed: 8)

@@ -277,6 +277,26 @@ struct HistoryTests {
         writer.close(now: seconds(1001))
     }
 
+    @Test("a reader that looks while a segment begins finds later all that is in it")
+    func beginning() throws {
+        let (writer, _) = try openJournal(SimulatedDisk(seed: 32), .small(maxBytes: 4 << 20))
+        let directory = writer.reader.directory
+        let first = try store(TestDelivery("x"), in: writer)
+        var stored = [first]
+        while directory.segments.count < 2 {
+            stored.append(try store(TestDelivery(body: Array(repeating: 65, count: 4000)), in: writer))
+        }
+        writer.appendOutcomes([OutcomeEntry(sequence: first, outcome: .done)], now: seconds(1001))
+        _ = writer.commit(now: seconds(1001))
+        // The new segment is known, and how far the log is durable is not yet raised.
+        let durable = directory.durableThrough
+        directory.durableThrough = directory.segments[1].baseSequence - 1
+        #expect(try writer.history.story(of: first)?.state == .owed)
+        directory.durableThrough = durable
+        #expect(try writer.history.story(of: first)?.state == .done)
+        #expect(try sequences(writer.history, .forwards).0 == stored)
+    }
+
     @Test("a story ends with the segment that is known to speak of it last")
     func throughSegment() throws {
         let (writer, _) = try openJournal(SimulatedDisk(seed: 31), .small(maxBytes: 4 << 20))

@@ -49,6 +49,54 @@ struct WoundTests {
         }
     }
 
+    @Test(
+        "a segment in the middle that is cut within its header: what it held is told, and what was merged into that is owed"
+    )
+    func cutHeader() throws {
+        let disk = SimulatedDisk(seed: 3)
+        var (writer, report) = try openJournal(disk)
+        let directory = writer.reader.directory
+        let old = try store(TestDelivery("old"), in: writer)
+        var heir: UInt64 = 0
+        while directory.segments.count < 3 {
+            let sequence = try store(TestDelivery(body: Array(repeating: 65, count: 4000)), in: writer)
+            if directory.segments.count == 2, heir == 0 { heir = sequence }
+        }
+        writer.appendOutcomes([OutcomeEntry(sequence: old, outcome: .merged, detail: heir)], now: 0)
+        writer.close(now: 0)
+        let lost = directory.segments[1].baseSequence...directory.segments[2].baseSequence - 1
+        #expect(lost.contains(heir))
+        disk.kill()
+        let name = SegmentFileName.segment(2)
+        disk.place(name, Array(disk.content(name)![..<5000]))
+        (writer, report) = try openJournal(disk)
+        #expect(report.damage.map(\.kind) == [.cut])
+        #expect(report.damage.map(\.missing) == [lost])
+        #expect(report.owed.contains { $0.sequence == old })
+    }
+
+    @Test("a whole segment with an unreadable one behind it is not cut, and both keep their size in the account")
+    func unreadableEnd() throws {
+        for isCut in [false, true] {
+            let disk = SimulatedDisk(seed: 4)
+            var (writer, report) = try openJournal(disk)
+            // So long that a page is left over in the first segment.
+            for _ in 0..<7 { try store(TestDelivery(body: Array(repeating: 65, count: 7000)), in: writer) }
+            disk.kill()
+            let whole = disk.content(SegmentFileName.segment(1))!
+            let scan = whole.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }
+            #expect(SegmentVerdict.cutLength(scan.validLength) < whole.count)
+            let newest = disk.content(SegmentFileName.segment(2))!
+            disk.place(
+                SegmentFileName.segment(2),
+                isCut ? Array(newest[..<5000]) : Array(repeating: 0xEE, count: newest.count))
+            (writer, report) = try openJournal(disk)
+            #expect(report.damage.contains { $0.segment == 2 })
+            #expect(disk.content(SegmentFileName.segment(1))! == whole)
+            #expect(writer.bytesUsed == UInt64(disk.usedBytes))
+        }
+    }
+
     @Test("wound after wound, each start tells exactly what is gone, and the rest is there")
     func many() throws {
         var seen = WoundModel.Seen()
@@ -238,9 +286,13 @@ private final class WoundModel {
         let missing = Set(report.damage.flatMap { $0.missing.map(Array.init) ?? [] })
         let news = missing.subtracting(told)
         // Of a segment without its header, or cut at the end of the log, it is told that nobody knows what is gone.
-        let isToldWhole = report.damage.contains {
-            $0.segment == wound.number && ($0.kind == .cut || $0.kind == .segment) && $0.missing == nil
-        }
+        // Its own start and the one of the next segment tell what it held.
+        let isBounded = wound.isCut && wound.number < before.lastSegment && holdsStart(wound.name)
+        let isToldWhole =
+            !isBounded
+            && report.damage.contains {
+                $0.segment == wound.number && ($0.kind == .cut || $0.kind == .segment) && $0.missing == nil
+            }
         let inSegment = Set(before.records.filter { $0.value.segment == wound.number }.keys)
         let silent = gone.subtracting(missing)
         var tail = tornTail(before, wound)
@@ -265,6 +317,10 @@ private final class WoundModel {
         seen.told += gone.intersection(missing).count
         seen.silent += silent.count
         told.formUnion(missing)
+    }
+
+    private func holdsStart(_ name: String) -> Bool {
+        disk.content(name)!.withUnsafeBytes { recoverSegment($0, checksum: tableChecksum) }.start != nil
     }
 
     private func isHeaderGone(_ name: String) -> Bool {

@@ -228,14 +228,18 @@ struct ImportRun {
             })
     }
 
-    /// An earlier run may have been cut off between a delivery and its history.
+    /// An earlier run may have been cut off between a delivery and its history, or within that.
     private func complete(
         _ entry: JournalArchive.Entry, _ origin: RecordOrigin, _ sequence: UInt64, _ writer: JournalWriter
     ) {
-        guard let story = try? here?.history.story(of: sequence), story.plan == nil, story.events.isEmpty,
-            !ledger.contains(origin),
-            hereOwed[sequence] != nil || isFinal(entry) || here?.unplanned.contains(sequence) == true
+        guard let story = try? here?.history.story(of: sequence), !ledger.contains(origin),
+            hereOwed[sequence] != nil || isFinal(entry) || here?.unplanned.contains(sequence) == true,
+            // Else it has a history of its own here.
+            story.plan == nil || story.plan == entry.story.plan, entry.story.events.starts(with: story.events)
         else { return }
-        AdoptionGroup.append(Self.history(entry), under: sequence, writer)
+        var history = Self.history(entry)
+        if story.plan != nil { history.plan = nil }
+        history.outcomes.removeFirst(story.events.count)
+        AdoptionGroup.append(history, under: sequence, writer)
     }
 }

@@ -26,7 +26,8 @@ public struct Damage: Sendable, Equatable {
         case segmentHeader = "segment header"
         /// A segment that cannot be read at all.
         case segment
-        /// A file ends before its segment does, and nobody knows how far that went: the last one's, or within the header.
+        /// A file ends before its segment does: the last one's, of which nobody knows how far it went, or within the header, of which
+        /// that is known where its start can be read and another segment follows.
         case cut = "cut short"
     }
 
@@ -103,7 +104,11 @@ extension SegmentVerdict {
         let wholeBytes = scan.identity.map { Int(clamping: $0.segmentBytes) } ?? fileBytes
         // Not even a segment that was only prepared ever ends there.
         if fileBytes < JournalFormat.segmentHeaderBytes {
-            noteCut(wholeBytes)
+            var missing: ClosedRange<UInt64>?
+            if let base = scan.start?.baseSequence, let bound = nextPreviousSequence, base <= bound {
+                missing = base...bound
+            }
+            noteCut(wholeBytes, missing: missing)
             return
         }
         guard judge.wasStarted else {
@@ -132,9 +137,11 @@ extension SegmentVerdict {
     /// The length to which a start cuts a segment whose records end at `validLength`.
     static func cutLength(_ validLength: Int) -> Int { (validLength + 4095) / 4096 * 4096 }
 
-    private mutating func noteCut(_ wholeBytes: Int) {
+    private mutating func noteCut(_ wholeBytes: Int, missing: ClosedRange<UInt64>? = nil) {
         damage.append(
-            Damage(kind: .cut, segment: number, offset: fileBytes, length: max(wholeBytes - fileBytes, 0), missing: nil)
+            Damage(
+                kind: .cut, segment: number, offset: fileBytes, length: max(wholeBytes - fileBytes, 0), missing: missing
+            )
         )
     }
 

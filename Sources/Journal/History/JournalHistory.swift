@@ -75,7 +75,9 @@ public final class JournalHistory: Sendable {
         // Copies of a plan or an outcome stand beside their originals for a while.
         var seen: Set<UInt64> = []
         for segment in directory.segments
-        where segment.lastSequence ?? limit >= sequence && segment.number <= lastSegment {
+        where segment.baseSequence <= limit && segment.lastSequence ?? limit >= sequence
+            && segment.number <= lastSegment
+        {
             try takeMentions(of: sequence, in: segment, limit, &seen, &story)
             if story.isSettled { break }
         }
@@ -147,7 +149,8 @@ public final class JournalHistory: Sendable {
     ) throws(DiskError) -> (JournalReader.Handle, SegmentIndex)? {
         guard let handle = try reader.handle(of: segment.number) else { return nil }
         let index = try cache.withLock { cache throws(DiskError) in
-            try cache.index(of: handle, reader, through: segment.lastSequence ?? limit)
+            try cache.index(
+                of: handle, reader, through: segment.lastSequence ?? limit, isEnded: segment.lastSequence != nil)
         }
         return (handle, index)
     }

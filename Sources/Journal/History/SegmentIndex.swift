@@ -25,7 +25,7 @@ struct SegmentIndex {
     private var deliveryCount = 0
     private var nextOffset = JournalFormat.segmentHeaderBytes
     private var lastSequence: UInt64 = 0
-    // The file was read to its end.
+    // All that will ever count in the segment was read.
     private var isComplete = false
 
     /// Bytes of memory, more or less.
@@ -33,9 +33,9 @@ struct SegmentIndex {
         marks.capacity * MemoryLayout<Mark>.stride + mentions.capacity * MemoryLayout<Mention>.stride + 256
     }
 
-    /// Takes in the records up to `limit`.
+    /// Takes in the records up to `limit`. `isEnded`: the segment gets no more.
     mutating func extend(
-        _ reader: JournalReader, _ handle: JournalReader.Handle, through limit: UInt64
+        _ reader: JournalReader, _ handle: JournalReader.Handle, through limit: UInt64, isEnded: Bool
     ) throws(DiskError) {
         guard !isComplete, lastSequence < limit else { return }
         var walk = SegmentWalk(reader, handle, from: nextOffset, after: lastSequence)
@@ -66,7 +66,8 @@ struct SegmentIndex {
             case .delivery, .probe, .keep: break
             }
         }
-        if walk.lastSequence < limit { isComplete = true }
+        // Else the next may be written meanwhile.
+        if isEnded { isComplete = true }
     }
 
     /// Offsets of the records that name a delivery, ascending.
@@ -103,7 +104,7 @@ struct SegmentIndexCache {
 
     /// The index of a segment with all up to `limit` in it.
     mutating func index(
-        of handle: JournalReader.Handle, _ reader: JournalReader, through limit: UInt64
+        of handle: JournalReader.Handle, _ reader: JournalReader, through limit: UInt64, isEnded: Bool
     ) throws(DiskError) -> SegmentIndex {
         clock += 1
         // Taken out, so that it is not copied when it grows.
@@ -111,7 +112,7 @@ struct SegmentIndexCache {
         let before = index.memoryBytes
         bytes -= min(bytes, before)
         do throws(DiskError) {
-            try index.extend(reader, handle, through: limit)
+            try index.extend(reader, handle, through: limit, isEnded: isEnded)
         } catch {
             keep(index, handle.number)
             throw error

@@ -3,7 +3,7 @@
 public struct JournalOptions: Sendable {
     /// The data directory; the segments are in `journal/` below it.
     public var directory: String
-    /// The whole log never takes more on disk, prepared segments included.
+    /// The whole log never takes more on disk, prepared segments included; `healingBytes` apart.
     public var maxBytes: UInt64
     /// Segments whose newest record is older than this and in which nothing is owed are removed.
     public var maxAgeSeconds: UInt64
@@ -48,6 +48,9 @@ public struct JournalOptions: Sendable {
         self.formatVersion = formatVersion
         self.preparesInBackground = preparesInBackground
     }
+
+    /// What the log may take above `maxBytes` when the disk failed while all is owed: small segments, one for each such failure.
+    var healingBytes: UInt64 { 4 * firstSegmentBytes }
 
     /// nil: the options can work.
     var problem: JournalError.OptionsProblem? {

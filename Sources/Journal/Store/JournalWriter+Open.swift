@@ -88,8 +88,14 @@ private struct Opening: ~Copyable {
                 if verdict.isUnstarted {
                     unstarted.append(files[index])
                 } else {
-                    hasUnknownEnd = hasUnknownEnd || verdict.damage.contains { $0.kind == .cut }
-                    if files[index].isReadable { last = verdict } else { hasUnknownEnd = true }
+                    let isCut = verdict.damage.contains { $0.kind == .cut }
+                    if files[index].isReadable {
+                        last = verdict
+                        // Its start says how far the log went before it.
+                        hasUnknownEnd = isCut || hasUnknownEnd && verdict.start == nil
+                    } else {
+                        hasUnknownEnd = true
+                    }
                 }
             }
             state.segmentsDone += 1
@@ -112,7 +118,7 @@ private struct Opening: ~Copyable {
         recovery.finish(owed: &owed, namespaces: &namespaces)
     }
 
-    /// Makes what was found in the last segment durable, and cuts it there.
+    /// Makes what was found in the last segment durable, and cuts it there, unless one that cannot be read stands behind it.
     ///
     /// A process that was killed between write and sync leaves records that only the page cache has. From here on they
     /// count, and repeats of them are answered as duplicates: so they must be on the disk first. A sync alone would not
@@ -124,7 +130,7 @@ private struct Opening: ~Copyable {
         try rewriteUnproven(last, file)
         try disk.syncFile(file)
         let kept = SegmentVerdict.cutLength(last.validLength)
-        guard last.damage.isEmpty, kept < last.fileBytes else { return }
+        guard last.damage.isEmpty, kept < last.fileBytes, last.number == recovery.segments.last?.number else { return }
         if last.tornBytes > 0 { try clearTorn(last.validLength..<kept, file) }
         try disk.truncate(file, to: UInt64(kept))
         try disk.syncFile(file)
@@ -166,8 +172,10 @@ private struct Opening: ~Copyable {
     /// could take these. The start of the segment behind it says it for good; without damage and with nothing unproven it can
     /// wait for the first delivery.
     private var mustBeBound: Bool {
-        guard let last else { return hasUnknownEnd }
-        return hasUnknownEnd || !last.damage.isEmpty || last.lastWorthMarking > last.durableThrough
+        // Of sequences above those that count there may be no other trace than the segment that is taken now.
+        if hasUnknownEnd || recovery.highestSequence > recovery.lastSequence { return true }
+        guard let last else { return false }
+        return !last.damage.isEmpty || last.lastWorthMarking > last.durableThrough
     }
 
     /// The segment to go on in: the one prepared by the last run, or a small new one.
@@ -209,7 +217,7 @@ private struct Opening: ~Copyable {
     consuming func makeWriter() throws(JournalError) -> JournalWriter {
         let preparation = SegmentPreparation(disk: disk, checksum: checksum)
         let key =
-            scanner.files.last { $0.identity != nil }?.identity?.dedupeKey
+            (scanner.files + scanner.kept).compactMap(\.identity).last?.dedupeKey
             ?? DedupeKey(low: disk.randomBits(), high: disk.randomBits())
         let formatVersion = options.formatVersion ?? scanner.formatVersion ?? options.formats.newest
         let prepared: PreparedSegment

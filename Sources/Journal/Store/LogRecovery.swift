@@ -131,6 +131,9 @@ struct LogRecovery: ~Copyable {
         let verdict = SegmentVerdict(
             scan: scan, number: file.number, fileBytes: Int(file.byteCount),
             nextPreviousSequence: list?.lastSequence ?? 0)
+        // Also what counts no more has had its sequence.
+        highestSequence = max(highestSequence, verdict.highestSequence)
+        if let start = scan.start { highestSequence = max(highestSequence, start.baseSequence - 1) }
         report.segmentCount += 1
         report.byteCount += file.byteCount
         var segment = Segment(

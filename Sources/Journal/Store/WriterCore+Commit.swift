@@ -126,10 +126,9 @@ extension WriterCore {
             metrics.writeFailures.increment()
             throw error
         }
-        // In asynchronous mode a segment's start is synced at once: it says where its sequences begin, so that none of
-        // them is given out again even if all of its records are lost.
-        let isFirst = !active.isStarted && options.durability == .async
-        if options.durability == .sync || isFirst { try sync(active.file) }
+        // A segment's start is synced at once, whatever the durability: it says where its sequences begin, so that none of
+        // them is given out again even if all of its records are lost, and older segments go because of it.
+        if options.durability == .sync || !active.isStarted { try sync(active.file) }
         enter(range, now: now)
     }
 

@@ -7,6 +7,8 @@
 // The newest segment that is started stays until another one is started behind it, whatever the room and its age: the start
 // of a segment is what a restart knows the sequences by, and they never go back. A disk that is full and has failed the only
 // segment is refused until it has room for another.
+//
+// A log that is sealed while all in it is owed may take a little more: the outcomes that make room need a place to go to.
 
 import Glibc
 import Metrics
@@ -89,13 +91,16 @@ extension WriterCore {
         while !preparer.isBusy {
             let free = freeSegment
             if bytesUsed + bytes <= options.maxBytes, !(isDiskFull && free != nil) {
-                bytesUsed += bytes
-                prepare(.create(number: takeNumber(), bytes: bytes), now: now)
+                create(bytes, now: now)
                 return
             }
             guard let free else {
                 guard let file = discarded.first else {
-                    next = .blocked
+                    if sealReason != nil, bytesUsed + bytes <= options.maxBytes + options.healingBytes {
+                        create(bytes, now: now)
+                    } else {
+                        next = .blocked
+                    }
                     return
                 }
                 next = .none
@@ -114,6 +119,11 @@ extension WriterCore {
             remove(free, now: now)
             if case .failed = next { return }
         }
+    }
+
+    private mutating func create(_ bytes: UInt64, now: UInt64) {
+        bytesUsed += bytes
+        prepare(.create(number: takeNumber(), bytes: bytes), now: now)
     }
 
     /// A segment that nothing needs: a kept one in which nothing is owed any more, or else the oldest.
