@@ -21,7 +21,8 @@ struct RedeliveryDeskTests {
         // The records are of 1970, the thread's clock is not: nothing must be too old.
         let (writer, _) = try JournalWriter.open(
             options: JournalOptions(
-                maxBytes: 4 << 20, maxAgeSeconds: 4_000_000_000, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10, recordBytesMax: 256 << 10,
+                maxBytes: 4 << 20, maxAgeSeconds: 4_000_000_000, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10,
+                recordBytesMax: 256 << 10,
                 preparesInBackground: false), disk: disk, checksum: { cc_crc32($0, $1, $2) }, now: 1_000_000_000)
         let mailbox = HousekeepingMailbox()
         let hints = HintChannel(capacity: 64) {}
