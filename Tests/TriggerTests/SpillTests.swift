@@ -227,7 +227,7 @@ struct SpillTests {
         let all = (1...300).map { log.add($0, storm) }
         var range = SpilledRange(all[0], isRecovered: true)
         for delivery in all.dropFirst() { range.formUnion(SpilledRange(delivery, isRecovered: true)) }
-        dispatcher.spill([(storm, range)])
+        dispatcher.replay([], spilled: [(storm, range)])
         #expect(await wait { log.finals(storm).count == 300 })
         #expect(target.done == Array(1...300))
         await dispatcher.drain(deadline: .now + .seconds(5))
