@@ -25,7 +25,8 @@ public struct TriggerTrouble: Sendable {
 public final class Dispatcher: Sendable {
     enum Message: Sendable {
         case deliveries([QueuedDelivery])
-        case recovered([RecoveredDelivery])
+        /// `spilled` follows those.
+        case recovered([RecoveredDelivery], spilled: [(route: RouteIdentity, range: SpilledRange)])
         case finished(TriggerID, ActionResult)
         /// `ref`: of the event, where the order of its builds needs it.
         case planned(QueuedDelivery, PlanningResult, ref: String?)
@@ -33,7 +34,6 @@ public final class Dispatcher: Sendable {
         case inspect(QueueQuestion, @Sendable (DispatcherSnapshot?) -> Void)
         /// `isChecked`: it does not wait in the journal.
         case redeliver(Redelivery, isChecked: Bool, @Sendable (RedeliveryAnswer) -> Void)
-        case spilled([(route: RouteIdentity, range: SpilledRange)])
         case reread(SpillReading)
         case drain
         case stop
@@ -111,17 +111,13 @@ public final class Dispatcher: Sendable {
     /// feeds the dispatcher need only bound this. Any thread.
     public var backlog: Int { loadCount.posted.load(ordering: .acquiring) }
 
-    /// Leaves deliveries of some routes to the journal from the start: they are read when there is room. They follow what was given before
-    /// of the same route.
-    public func spill(_ ranges: [(route: RouteIdentity, range: SpilledRange)]) {
-        guard !ranges.isEmpty else { return }
-        mailbox.post(.spilled(ranges))
-    }
-
-    /// Takes what the journal still owes from before the start, in the order of the sequences.
-    public func replay(_ deliveries: [RecoveredDelivery]) {
-        guard !deliveries.isEmpty else { return }
-        mailbox.post(.recovered(deliveries))
+    /// Takes what the journal still owes from before the start, in the order of the sequences. `spilled` is left to the journal and read
+    /// when there is room: it follows those deliveries, and what is given after this call follows it.
+    public func replay(
+        _ deliveries: [RecoveredDelivery], spilled: [(route: RouteIdentity, range: SpilledRange)] = []
+    ) {
+        guard !deliveries.isEmpty || !spilled.isEmpty else { return }
+        mailbox.post(.recovered(deliveries, spilled: spilled))
     }
 
     /// What is paused, as it was set last.
@@ -156,7 +152,7 @@ extension Dispatcher.Message {
         switch self {
         case .inspect(_, let answer): answer(nil)
         case .redeliver(_, _, let answer): answer(.stopping)
-        case .deliveries, .recovered, .spilled, .reread, .finished, .planned, .paused, .drain, .stop: break
+        case .deliveries, .recovered, .reread, .finished, .planned, .paused, .drain, .stop: break
         }
     }
 }

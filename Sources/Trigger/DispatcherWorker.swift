@@ -73,14 +73,12 @@ struct DispatcherWorker: ~Copyable {
             // A drained dispatcher plans nothing: what comes now is planned after the restart.
             if core.isDraining { return }
             for delivery in deliveries where admits(delivery, isRecovered: false) { plan(delivery, now) }
-        case .recovered(let deliveries):
+        case .recovered(let deliveries, let spilled):
             if core.isDraining { return }
             for recovered in deliveries where admits(recovered.delivery, isRecovered: true) {
                 recover(recovered, now)
             }
-        case .spilled(let ranges):
-            if core.isDraining { return }
-            for (route, range) in ranges { spills.spill(range, of: route) }
+            for (route, range) in spilled { spills.spill(range, of: route) }
         case .reread(let reading): take(reading, now: now)
         case .finished(let id, let result):
             tasks[id] = nil

@@ -23,6 +23,14 @@ private func owed(_ sequence: UInt64, _ route: RouteIdentity) -> RecoveredDelive
     RecoveredDelivery(delivery: delivery(sequence, route), plan: nil, outcomes: [])
 }
 
+extension ListingGate {
+    fileprivate func release(listed: Set<String>) -> Released {
+        var all = Released()
+        release(listed: listed) { all = $0 }
+        return all
+    }
+}
+
 @Suite("Deliveries that wait for a cluster")
 struct ListingGateTests {
     /// A Hook whose targets are looked up in cluster b, one that names them, and an endpoint of Build Service of cluster b.
@@ -94,5 +102,43 @@ struct ListingGateTests {
         #expect(ranges[endpoint]?.recoveredThrough == 0)
         #expect(gate.count == 0 && gate.release(listed: ["b"]).isEmpty)
         #expect(gate.held(among: [(far, 5)]).isEmpty)
+    }
+
+    @Test("what comes now waits behind what its route has waiting, whatever it needs itself")
+    func behind() {
+        let gate = ListingGate(
+            [owed(1, hook("gone", cluster: "b"))] + (2...12).map { owed($0, hook("named", cluster: "b")) },
+            unlisted: ["b"], routes: routes, heldMax: 4)
+        let new = [delivery(20, hook("gone", cluster: "b")), delivery(21, hook("named", cluster: "b"))]
+        #expect(gate.admit(new + [delivery(22, hook("named"))]).map(\.sequence) == [22])
+        let released = gate.release(listed: ["b"])
+        #expect(released.deliveries.map(\.delivery.sequence) == [1, 2, 3])
+        let ranges = released.spilled.map { [$0.range.from, $0.range.through] }.sorted { $0[0] < $1[0] }
+        #expect(ranges == [[4, 21], [20, 20]])
+        #expect(gate.admit(new).map(\.sequence) == [20, 21])
+    }
+
+    @Test("what waits is given before anything that is let through afterwards")
+    func givenFirst() async {
+        let gate = ListingGate(
+            (1...50).map { owed($0, hook("matching")) }, unlisted: ["b"], routes: routes, heldMax: 10)
+        let given = Locked<[UInt64]>([])
+        let isGiving = Locked(false)
+        let handoff = Task.detached {
+            while !isGiving.withLock({ $0 }) { await Task.yield() }
+            let admitted = gate.admit([delivery(60, hook("matching"))])
+            given.withLock { $0 += admitted.map(\.sequence) }
+        }
+        gate.release(listed: ["b"]) { released in
+            isGiving.withLock { $0 = true }
+            // As long as somebody has to overtake.
+            for _ in 0..<50_000 { isGiving.withLock { _ in } }
+            given.withLock {
+                $0 += released.deliveries.map(\.delivery.sequence) + released.spilled.map(\.range.through)
+            }
+        }
+        await handoff.value
+        let order = given.withLock { $0 }
+        #expect(order.last == 60 && order.count == 7, "\(order)")
     }
 }

@@ -4,6 +4,7 @@ import CCrypto
 import Delivery
 import Foundation
 import Journal
+import Logging
 import Testing
 import Trigger
 
@@ -34,7 +35,8 @@ struct SpillReaderTests {
         let thread = try #require(JournalThread(desk: desk))
         let gate = ListingGate(gated, unlisted: gated.isEmpty ? [] : ["local"], routes: NoRoutes())
         let reader = SpillReader(
-            history: writer.history, segments: writer.reader, mailbox: mailbox, gate: gate
+            history: writer.history, segments: writer.reader, mailbox: mailbox, gate: gate,
+            logger: Logger(label: "test")
         ) { thread.wake() }
         return (Parts(desk: desk, thread: thread, reader: reader, writer: writer), report)
     }
@@ -204,10 +206,55 @@ struct SpillReaderTests {
         parts.thread.start()
         disk.withFaults { $0.failReads = 1000 }
         let failed = await parts.reader.read(question([(hook("a"), own[0], own[9], 100)]))
-        #expect(failed.failure != nil && failed.deliveries.isEmpty && failed.positions.isEmpty)
+        #expect(failed.failure != nil && failed.deliveries.isEmpty)
+        #expect(failed.positions == [hook("a"): .init(next: own[0])])
         disk.withFaults { $0.failReads = 0 }
         let reading = await parts.reader.read(question([(hook("a"), own[0], own[9], 100)]))
         #expect(reading.deliveries.map(\.delivery.sequence) == own)
+        try await end(parts)
+    }
+
+    @Test("of a route whose end was passed nothing beyond that end is said")
+    func passedEnd() async throws {
+        let (parts, _) = try parts(SimulatedDisk(seed: 5))
+        let short = (0..<3).map { _ in store(parts.desk, hook("b")) }
+        let long = (0..<40).map { _ in store(parts.desk, hook("a")) }
+        parts.thread.start()
+        let reading = await parts.reader.read(
+            question([(hook("b"), short[0], short[2], 100), (hook("a"), short[0], long[39], 100)], looks: 20))
+        #expect(reading.failure == nil && reading.deliveries.count == 20)
+        #expect(
+            reading.positions == [hook("b"): .init(next: short[2] + 1), hook("a"): .init(next: long[16] + 1)],
+            "\(reading.positions)")
+        try await end(parts)
+    }
+
+    @Test("what lies before a place that cannot be read is given, and the place is where it goes on")
+    func partly() async throws {
+        let disk = SimulatedDisk(seed: 6)
+        let (parts, _) = try parts(disk)
+        let own = (0..<200).map { _ in store(parts.desk, hook("a")) }
+        parts.thread.start()
+        // So that the index is there.
+        _ = try parts.writer.history.walk(.forwards) { _ in true }
+        var isPartial = false
+        for index in 0..<20 {
+            disk.withFaults {
+                $0.failReadAt = index
+                $0.failReadCount = 1000
+            }
+            let reading = await parts.reader.read(question([(hook("a"), own[0], own[199], 1000)]))
+            disk.withFaults { $0.failReadAt = .max }
+            let found = reading.deliveries.map(\.delivery.sequence)
+            #expect(found == Array(own.prefix(found.count)))
+            if reading.failure != nil {
+                #expect(reading.positions == [hook("a"): .init(next: (found.last ?? own[0] - 1) + 1)])
+            } else {
+                #expect(found == own)
+            }
+            if !found.isEmpty, found.count < own.count { isPartial = true }
+        }
+        #expect(isPartial)
         try await end(parts)
     }
 }

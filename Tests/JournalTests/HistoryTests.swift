@@ -101,6 +101,15 @@ struct HistoryTests {
                 }
             }
             #expect(try history.story(of: unplanned)?.plan == nil)
+            // All at once, and one that is not there.
+            let all = try history.stories(of: Array(expected.keys) + [unplanned, unplanned + 1_000])
+            #expect(all.count == expected.count + 1)
+            for (sequence, story) in all {
+                let single = try history.story(of: sequence)
+                #expect(story.plan == single?.plan && story.events == single?.events ?? [], "#\(sequence)")
+                #expect(story.plannedAtUnixNanoseconds == single?.plannedAtUnixNanoseconds)
+            }
+            #expect(try history.stories(of: []).isEmpty)
         }
         try check(writer.history)
         writer.close(now: seconds(1004))
@@ -173,6 +182,8 @@ struct HistoryTests {
                 let sequence = try store(TestDelivery(body: body), in: writer)
                 bodies[sequence] = body
                 owed.insert(sequence)
+                let plan = [PlanEntry(actionKind: 4, target: Array("\(sequence)".utf8))]
+                if generator.chance(50) { writer.appendPlan(sequence: sequence, entries: plan, now: seconds(1001)) }
                 // Most are done at once, a few stay for long and are carried forward.
                 for old in owed.sorted().prefix(owed.count > 5 ? 2 : 0) where generator.chance(70) {
                     writer.appendOutcomes([OutcomeEntry(sequence: old, outcome: .done)], now: seconds(1001))
@@ -197,6 +208,10 @@ struct HistoryTests {
                 #expect(
                     Set(shown).isSuperset(of: owed), "seed \(seed) step \(step): \(owed.subtracting(shown)) missing")
                 #expect(try sequences(history, .forwards).0 == shown.reversed())
+                for (sequence, story) in try history.stories(of: shown) {
+                    let single = try history.story(of: sequence)
+                    #expect(story.plan == single?.plan && story.events == single?.events, "seed \(seed): \(sequence)")
+                }
                 for sequence in [shown.first!, shown.last!, shown.randomElement(using: &generator)!] {
                     let record = try #require(try history.record(of: sequence))
                     #expect(Array(record.body) == bodies[sequence])

@@ -1,5 +1,6 @@
 // SpillSimulation: a dispatcher's core with a small bound, its book of spilled routes, and a journal in memory that is read as the real
-// one is: in order, a few records at a time, some of which are gone or unreadable now and then.
+// one is: in order, a few records at a time, now and then not at all or not to the end. Things happen between the steps of a reading (the
+// question, the walk over the log, what is owed, the taking), and some deliveries are handed over after younger ones.
 
 import Delivery
 import Testing
@@ -15,7 +16,18 @@ final class SpillSimulation {
     /// The order in which the core took deliveries since the start.
     private(set) var taken: [RouteIdentity: [UInt64]] = [:]
     private(set) var loadMax = 0
-    private var asked: SpillQuestion?
+    /// In the log and not handed over yet.
+    private var unread: [(sequence: UInt64, route: RouteIdentity)] = []
+    /// All that were not handed over in their order.
+    private(set) var late: Set<UInt64> = []
+
+    private enum Reading {
+        case asked(SpillQuestion)
+        /// Whether it is owed was not looked at yet.
+        case walked(SpillReading)
+        case answered(SpillReading)
+    }
+    private var reading: Reading?
     /// Of all lives of the core.
     private var plans: [UInt64: [PlannedAction]] = [:]
     private(set) var outcomes: [CoreSimulation.Key: OutcomeEntry] = [:]
@@ -28,20 +40,37 @@ final class SpillSimulation {
 
     private var load: Int { simulation.core.load + book.reserved }
 
-    func arrive(at route: RouteIdentity) {
+    /// `isLate`: its record cannot be read when it comes.
+    func arrive(at route: RouteIdentity, isLate: Bool = false) {
         let sequence = (log.last?.sequence ?? 0) + UInt64.random(in: 1...3, using: &random)
         log.append((sequence, route, simulation.now))
+        if isLate {
+            late.insert(sequence)
+            unread.append((sequence, route))
+        } else {
+            offer(sequence, route, isRecovered: false)
+        }
+        step()
+    }
+
+    /// Hands over one whose record can be read by now. False: there is none.
+    @discardableResult
+    func handOverLate() -> Bool {
+        guard let index = unread.indices.randomElement(using: &random) else { return false }
+        let (sequence, route) = unread.remove(at: index)
         offer(sequence, route, isRecovered: false)
         step()
+        return true
     }
 
     /// As the dispatcher's thread does.
     private func offer(_ sequence: UInt64, _ route: RouteIdentity, isRecovered: Bool) {
         let free = settings.heldDeliveriesMax - load
         let isTaken =
-            book.isCalm(free: free, of: settings.heldDeliveriesMax)
-            || !book.holds(route)
-                && SpillBook.hasRoom(held: simulation.core.owedDeliveryCount(of: route), free: free)
+            sequence > book.rereadThrough
+            && (book.isCalm(free: free, of: settings.heldDeliveriesMax)
+                || !book.holds(route)
+                    && SpillBook.hasRoom(held: simulation.core.owedDeliveryCount(of: route), free: free))
         guard isTaken else {
             return book.spill(
                 SpilledRange(simulation.delivery(sequence, route, simulation.now), isRecovered: isRecovered), of: route)
@@ -63,24 +92,43 @@ final class SpillSimulation {
 
     func step() {
         let core = simulation.core
-        if asked == nil {
-            asked = book.nextQuestion(now: simulation.now, free: settings.heldDeliveriesMax - load) {
-                core.owedDeliveryCount(of: $0)
-            }
+        guard reading == nil else { return }
+        let question = book.nextQuestion(now: simulation.now, free: settings.heldDeliveriesMax - load) {
+            core.owedDeliveryCount(of: $0)
+        }
+        guard let question else { return }
+        simulation.core.watchEnds(through: question.through)
+        reading = .asked(question)
+    }
+
+    /// All steps of the reading under way, if there is one.
+    func answer(looks: Int) {
+        for _ in 0..<3 { advance(looks: looks) }
+    }
+
+    /// The next step of the reading under way.
+    func advance(looks: Int, fails: Bool = false) {
+        switch reading {
+        case nil: break
+        case .asked(let question): reading = .walked(walk(question, looks: looks, fails: fails))
+        case .walked(var walked):
+            keep()
+            walked.deliveries.removeAll { !isOwed($0.delivery.sequence) }
+            reading = .answered(walked)
+        case .answered(let answered):
+            reading = nil
+            take(answered)
         }
     }
 
-    /// The answer to the question under way, if there is one.
-    func answer(looks: Int, fails: Bool = false) {
-        guard let question = asked else { return }
-        asked = nil
-        keep()
-        let reading = fails ? failure : read(question, looks: looks)
+    private func take(_ reading: SpillReading) {
+        let ended = simulation.core.takeEnds()
         let found = reading.deliveries.map {
             ($0, isRecovered: book.isRecovered($0.delivery.sequence, of: $0.delivery.route))
         }
         book.take(reading, now: simulation.now)
-        for (recovered, isRecovered) in found where !simulation.core.holds(recovered.delivery.sequence) {
+        for (recovered, isRecovered) in found
+        where !simulation.core.holds(recovered.delivery.sequence) && !ended.contains(recovered.delivery.sequence) {
             take(
                 recovered.delivery.sequence, recovered.delivery.route,
                 isRecovered: isRecovered || plans[recovered.delivery.sequence] != nil)
@@ -88,14 +136,10 @@ final class SpillSimulation {
         step()
     }
 
-    private var failure: SpillReading {
+    /// `fails`: after so many looks the disk does not answer; else the reading ends there.
+    private func walk(_ question: SpillQuestion, looks: Int, fails: Bool) -> SpillReading {
         var reading = SpillReading()
-        reading.failure = "the disk does not answer"
-        return reading
-    }
-
-    private func read(_ question: SpillQuestion, looks: Int) -> SpillReading {
-        var reading = SpillReading()
+        if fails { reading.failure = "the disk does not answer" }
         var open = question.routes
         var looked = 0
         var position = question.from
@@ -112,15 +156,14 @@ final class SpillSimulation {
                 continue
             }
             open[record.route]?.room -= 1
-            guard isOwed(record.sequence) else { continue }
             reading.deliveries.append(
                 RecoveredDelivery(
                     delivery: simulation.delivery(record.sequence, record.route, record.received), plan: nil,
                     outcomes: []))
         }
         for (route, wanted) in open {
-            let isWhole = position > wanted.through || looked < looks
-            reading.positions[route] = .init(next: isWhole ? wanted.through + 1 : max(wanted.from, position))
+            // It may have looked beyond the end of what was asked for of the route.
+            reading.positions[route] = .init(next: looked < looks ? wanted.through + 1 : max(wanted.from, position))
         }
         return reading
     }
@@ -149,7 +192,8 @@ final class SpillSimulation {
         for (sequence, plan) in plans { next.know(sequence, plan) }
         simulation = next
         book = SpillBook()
-        asked = nil
+        reading = nil
+        unread = []
         taken = [:]
         for record in log where isOwed(record.sequence) { offer(record.sequence, record.route, isRecovered: true) }
         step()

@@ -12,6 +12,8 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
         var plans: [UInt64: [EncodedPlanEntry]] = [:]
         var outcomes: [UInt64: [OutcomeEntry]] = [:]
         var readings = 0
+        /// Readings that know what is owed are not given yet.
+        var isHeldBack = false
     }
     let state = Mutex(State())
 
@@ -51,6 +53,12 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
     func isOwed(_ sequence: UInt64) async -> Bool { state.withLock { isOwed(sequence, $0) } }
 
     func read(_ question: SpillQuestion) async -> SpillReading {
+        let reading = readNow(question)
+        while state.withLock({ $0.isHeldBack }) { try? await Task.sleep(for: .milliseconds(2)) }
+        return reading
+    }
+
+    private func readNow(_ question: SpillQuestion) -> SpillReading {
         state.withLock { state in
             state.readings += 1
             var reading = SpillReading()
@@ -227,7 +235,7 @@ struct SpillTests {
         let all = (1...300).map { log.add($0, storm) }
         var range = SpilledRange(all[0], isRecovered: true)
         for delivery in all.dropFirst() { range.formUnion(SpilledRange(delivery, isRecovered: true)) }
-        dispatcher.spill([(storm, range)])
+        dispatcher.replay([], spilled: [(storm, range)])
         #expect(await wait { log.finals(storm).count == 300 })
         #expect(target.done == Array(1...300))
         await dispatcher.drain(deadline: .now + .seconds(5))
@@ -250,6 +258,35 @@ struct SpillTests {
         #expect(await wait { log.finals(storm).contains(301) })
         #expect(await wait { dispatcher.metrics.spilled.value == 0 })
         #expect(target.done == Array(1...301))
+        await dispatcher.drain(deadline: .now + .seconds(5))
+    }
+
+    @Test("What ends after the journal said that it is owed, and before that is heard, is not done twice")
+    func endsMeanwhile() async {
+        let dispatcher = dispatcher()
+        dispatcher.setPaused(.route(storm), true)
+        let all = (1...300).map { log.add($0, storm) }
+        dispatcher.enqueue(Array(all[..<298]) + [all[299]])
+        #expect(await wait { dispatcher.metrics.spilled.value == 249 })
+        dispatcher.setPaused(.route(storm), false)
+        // 299 as well, which was not handed over yet.
+        #expect(await wait { log.finals(storm).count == 300 })
+        #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        dispatcher.setPaused(.route(storm), true)
+        dispatcher.enqueue((301...330).map { log.add($0, storm) })
+        #expect(await wait { dispatcher.metrics.owedDeliveries.value == 30 })
+        let before = log.state.withLock { state in
+            state.isHeldBack = true
+            return state.readings
+        }
+        dispatcher.enqueue([all[298], log.add(331, storm)])
+        #expect(await wait { log.state.withLock { $0.readings > before } })
+        dispatcher.setPaused(.route(storm), false)
+        #expect(await wait { log.finals(storm).last == 330 })
+        log.state.withLock { $0.isHeldBack = false }
+        #expect(await wait { log.finals(storm).last == 331 })
+        #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        #expect(target.done.sorted() == Array(1...331))
         await dispatcher.drain(deadline: .now + .seconds(5))
     }
 

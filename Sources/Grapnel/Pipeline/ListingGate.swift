@@ -20,6 +20,8 @@ final class ListingGate: Sendable {
         var spilled: [RouteIdentity: SpilledRange] = [:]
         var unlisted: Set<String>
 
+        func holds(_ route: RouteIdentity) -> Bool { waitingOfRoute[route] != nil || spilled[route] != nil }
+
         mutating func keep(_ recovered: RecoveredDelivery, heldMax: Int, isRecovered: Bool) {
             let route = recovered.delivery.route
             let held = waitingOfRoute[route] ?? 0
@@ -61,14 +63,12 @@ final class ListingGate: Sendable {
         self.heldMax = heldMax
     }
 
-    /// Those that may be planned now; the others are kept.
+    /// Those that may be planned now; the others are kept. One follows what waits of its route, whatever it needs itself.
     func admit(_ deliveries: [QueuedDelivery]) -> [QueuedDelivery] {
         state.withLock { state in
             guard !state.unlisted.isEmpty else { return deliveries }
             return deliveries.filter { delivery in
-                guard let definition = routes.definition(of: delivery.route),
-                    !definition.searchedClusters.isDisjoint(with: state.unlisted)
-                else { return true }
+                guard state.holds(delivery.route) || needs(delivery.route, anyOf: state.unlisted) else { return true }
                 state.keep(
                     RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []), heldMax: heldMax,
                     isRecovered: false)
@@ -77,11 +77,12 @@ final class ListingGate: Sendable {
         }
     }
 
-    /// These clusters were listed, and the routes in use know it: gives what waited for that alone, each once.
-    func release(listed: Set<String>) -> Released {
+    /// These clusters were listed, and the routes in use know it: gives what waited for that alone, each once, if there is anything. What
+    /// `admit` gives that was called later comes after the end of `give`, which must not wait.
+    func release(listed: Set<String>, _ give: (Released) -> Void) {
         state.withLock { state in
             state.unlisted.subtract(listed)
-            guard !state.waiting.isEmpty || !state.spilled.isEmpty else { return Released() }
+            guard !state.waiting.isEmpty || !state.spilled.isEmpty else { return }
             let waits = Set(state.waitingOfRoute.keys).union(state.spilled.keys).filter { mustWait($0, state.unlisted) }
             var released = Released()
             if waits.isEmpty {
@@ -94,7 +95,7 @@ final class ListingGate: Sendable {
             released.spilled = state.spilled.filter { !waits.contains($0.key) }.map { ($0.key, $0.value) }
             state.spilled = state.spilled.filter { waits.contains($0.key) }
             state.waitingOfRoute = state.waitingOfRoute.filter { waits.contains($0.key) }
-            return released
+            if !released.isEmpty { give(released) }
         }
     }
 
@@ -117,9 +118,13 @@ final class ListingGate: Sendable {
 
     private func mustWait(_ route: RouteIdentity, _ unlisted: Set<String>) -> Bool {
         guard !unlisted.isEmpty else { return false }
-        if unlisted.contains(route.cluster) { return true }
+        return unlisted.contains(route.cluster) || needs(route, anyOf: unlisted)
+    }
+
+    /// Whether its targets are looked up among the objects of one of these clusters.
+    private func needs(_ route: RouteIdentity, anyOf clusters: Set<String>) -> Bool {
         guard let definition = routes.definition(of: route) else { return false }
-        return !definition.searchedClusters.isDisjoint(with: unlisted)
+        return !definition.searchedClusters.isDisjoint(with: clusters)
     }
 }
 

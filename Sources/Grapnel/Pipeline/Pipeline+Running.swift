@@ -40,9 +40,7 @@ extension Pipeline {
         for cluster in new.sorted() where clusters.members.count > 1 {
             logger.info("the catalog of a cluster is known", metadata: ["cluster": "\(cluster)"])
         }
-        let released = gate.release(listed: listed)
-        dispatcher.replay(released.deliveries)
-        dispatcher.spill(released.spilled)
+        gate.release(listed: listed) { dispatcher.replay($0.deliveries, spilled: $0.spilled) }
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the manifests again.

@@ -122,9 +122,9 @@ final class Pipeline: Sendable {
             log: DispatcherLink(mailbox: mailbox, reader: reader, journalName: writer.dedupeKey.journalName),
             routes: routes, runners: actions.runners,
             planner: actions.planner,
-            spilled: SpillReader(history: writer.history, segments: reader, mailbox: mailbox, gate: gate) {
-                owner.changed()
-            },
+            spilled: SpillReader(
+                history: writer.history, segments: reader, mailbox: mailbox, gate: gate, logger: logger
+            ) { owner.changed() },
             decodeEvent: ActionSet.decodeEvent,
             settings: DispatcherSettings(settings), metrics: TriggerMetrics(clusters: clusters.names), logger: logger,
             onTrouble: { [routeCounts] trouble in

@@ -9,6 +9,7 @@
 
 internal import Delivery
 internal import Journal
+internal import Logging
 internal import Synchronization
 internal import Trigger
 
@@ -38,28 +39,31 @@ final class SpillReader: SpilledDeliveries {
     private let segments: JournalReader
     private let mailbox: HousekeepingMailbox
     private let gate: ListingGate
+    private let logger: Logger
     private let wake: @Sendable () -> Void
 
     /// `wake` wakes the owner of the desk.
     init(
         history: JournalHistory, segments: JournalReader, mailbox: HousekeepingMailbox, gate: ListingGate,
-        wake: @escaping @Sendable () -> Void
+        logger: Logger, wake: @escaping @Sendable () -> Void
     ) {
         self.history = history
         self.segments = segments
         self.mailbox = mailbox
         self.gate = gate
+        self.logger = logger
         self.wake = wake
     }
 
     func isOwed(_ sequence: UInt64) async -> Bool { await states(of: [sequence])?.first.flatMap { $0 } != nil }
 
     func read(_ question: SpillQuestion) async -> SpillReading {
-        // A segment that goes while it is read takes its plans with it, and what was owed in it is elsewhere by then: once more.
+        // A segment that goes while it is read takes its plans with it, and what was owed in it is elsewhere by then: once more. One that
+        // ends before the question has neither.
         for _ in 0..<3 {
-            let before = Set(segments.segments.map(\.number))
+            let before = segments.segments.filter { $0.lastSequence ?? .max >= question.from }.map(\.number)
             let reading = await readOnce(question)
-            if before.isSubset(of: segments.segments.map(\.number)) { return reading }
+            if Set(before).isSubset(of: segments.segments.map(\.number)) { return reading }
         }
         var reading = SpillReading()
         reading.failure = "segments of the journal went while they were read"
@@ -68,26 +72,39 @@ final class SpillReader: SpilledDeliveries {
 
     private func readOnce(_ question: SpillQuestion) async -> SpillReading {
         var walk = SpillWalk(question)
-        do throws(JournalError) {
-            try walk.run(history)
-        } catch {
-            walk.failure = error.message
-        }
+        walk.run(history)
         var reading = SpillReading()
         guard let states = await states(of: walk.found.map(\.sequence)) else {
             reading.failure = "the journal is closed"
             return reading
         }
         let gated = gate.held(among: walk.found.map { ($0.route, $0.sequence) })
-        for (delivery, state) in zip(walk.found, states) {
-            guard let state, !gated.contains(delivery.sequence) else { continue }
+        let owed = zip(walk.found, states).compactMap { found, state in
+            state.flatMap { gated.contains(found.sequence) ? nil : (found, $0) }
+        }
+        // Where not all can be read, one by one: what lies before the place that cannot does not wait for it.
+        let stories = try? history.stories(of: owed.filter(\.1.isPlanned).map(\.0.sequence))
+        var unplanned: [UInt64] = []
+        for (found, state) in owed {
             do throws(JournalError) {
-                if let known = try recovered(delivery, state) { reading.deliveries.append(known) }
+                var story = stories?[found.sequence]
+                if state.isPlanned, story == nil { story = try history.stories(of: [found.sequence])[found.sequence] }
+                if state.isPlanned, story?.plan == nil {
+                    // It stays owed, as after a restart: to do what is configured would be something else.
+                    unplanned.append(found.sequence)
+                } else {
+                    reading.deliveries.append(recovered(found, state, story))
+                }
             } catch {
                 // From here on once more.
-                walk.end(before: delivery, error.message)
+                walk.end(before: found, error.message)
                 break
             }
+        }
+        if let first = unplanned.first {
+            logger.warning(
+                "deliveries whose plans are not in the journal any more are passed by; they stay owed",
+                metadata: ["count": "\(unplanned.count)", "first": "\(first)"])
         }
         reading.positions = walk.positions
         reading.failure = walk.failure
@@ -102,14 +119,14 @@ final class SpillReader: SpilledDeliveries {
         }
     }
 
-    private func recovered(_ found: SpillWalk.Found, _ state: OwedState) throws(JournalError) -> RecoveredDelivery? {
+    private func recovered(_ found: SpillWalk.Found, _ state: OwedState, _ story: DeliveryStory?) -> RecoveredDelivery {
         let delivery = QueuedDelivery(
             sequence: found.sequence, receivedNanoseconds: found.receivedNanoseconds, route: found.route,
             location: DeliveryLocation(
                 segment: state.location.segment, offset: state.location.offset, length: state.location.length))
-        guard state.isPlanned else { return RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []) }
-        // Without its plan it stays owed, as after a restart: to do what is configured would be something else.
-        guard let story = try history.story(of: found.sequence), let plan = story.plan else { return nil }
+        guard let story, let plan = story.plan else {
+            return RecoveredDelivery(delivery: delivery, plan: nil, outcomes: [])
+        }
         let outcomes = story.events.filter { !$0.outcome.isFinal || state.isFinal($0.planIndex) }
         return RecoveredDelivery(
             delivery: delivery, plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) },
@@ -132,11 +149,12 @@ struct SpillWalk {
     private let question: SpillQuestion
     private(set) var found: [Found] = []
     private(set) var positions: [RouteIdentity: SpillReading.Position] = [:]
-    var failure: String?
+    /// Why it ended early; what was found before counts.
+    private(set) var failure: String?
 
     init(_ question: SpillQuestion) { self.question = question }
 
-    mutating func run(_ history: JournalHistory) throws(JournalError) {
+    mutating func run(_ history: JournalHistory) {
         var open = question.routes
         var lastPosition = question.from
         var full: [RouteIdentity: SpillReading.Position] = [:]
@@ -144,7 +162,7 @@ struct SpillWalk {
         var through = open.values.map(\.through).max() ?? 0
         var found: [Found] = []
         var isWhole = false
-        let end = try history.walk(.forwards, from: question.from, looksMax: question.looksMax) { summary in
+        func look(_ summary: DeliverySummary) -> Bool {
             guard summary.sequence <= through else {
                 isWhole = true
                 return false
@@ -171,14 +189,21 @@ struct SpillWalk {
                     sequence: summary.sequence, receivedNanoseconds: summary.receivedAtUnixNanoseconds, route: route))
             return true
         }
+        do throws(JournalError) {
+            let end = try history.walk(.forwards, from: question.from, looksMax: question.looksMax, look)
+            isWhole = isWhole || end == .end || lastPosition > through
+        } catch {
+            failure = error.message
+        }
         self.found = found
         positions = full
-        isWhole = isWhole || end == .end || lastPosition > through
         for (route, wanted) in open {
             if isWhole, wanted.through <= durable {
                 positions[route] = SpillReading.Position(next: wanted.through + 1)
             } else {
-                positions[route] = SpillReading.Position(next: max(wanted.from, lastPosition))
+                // Not beyond its end: what of the route comes there meanwhile was not asked for.
+                positions[route] = SpillReading.Position(
+                    next: max(wanted.from, min(lastPosition, wanted.through + 1)))
             }
         }
         if isWhole, through > durable { failure = "the journal's last group is not durable yet" }

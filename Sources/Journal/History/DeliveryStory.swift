@@ -44,6 +44,9 @@ public struct DeliveryStory: Sendable, Equatable {
             }
     }
 
+    /// An accepted delivery of which nothing else is known.
+    init() { state = .owed }
+
     /// Nothing that follows can change the state.
     var isSettled: Bool { state != .owed }
 
@@ -82,8 +85,10 @@ public struct DeliveryStory: Sendable, Equatable {
     /// What the delivery's own record says about its state, once all that is known was taken.
     mutating func conclude(_ header: RecordHeader) {
         if state == .owed, header.flags.contains(.concluded) { state = .done }
-        events.sort { $0.timeUnixNanoseconds < $1.timeUnixNanoseconds }
+        sortEvents()
     }
+
+    mutating func sortEvents() { events.sort { $0.timeUnixNanoseconds < $1.timeUnixNanoseconds } }
 
     /// As `OwedTable` does.
     private mutating func settle() {

@@ -30,6 +30,12 @@ struct SegmentWalk {
         self.lastSequence = lastSequence
     }
 
+    /// Goes on at `offset`, where a record lies, as a new walk from there would.
+    mutating func skip(to offset: Int) {
+        self.offset = offset
+        lastSequence = 0
+    }
+
     /// The next record up to `limit`, and where it is; nil at the end.
     mutating func next(through limit: UInt64) throws(DiskError) -> (header: RecordHeader, offset: Int)? {
         guard lastSequence < limit else { return nil }

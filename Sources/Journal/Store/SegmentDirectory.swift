@@ -62,9 +62,9 @@ final class SegmentDirectory: Sendable {
 
     /// The owed records between two sequences that lie elsewhere, ascending.
     func moved(between range: ClosedRange<UInt64>) -> [(sequence: UInt64, location: RecordLocation)] {
-        state.withLock { state in
-            state.moved.filter { range.contains($0.key) }.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
-        }
+        // Copied as one piece, and looked through without the lock: loops wait for it.
+        let moved = state.withLock { $0.moved }
+        return moved.lazy.filter { range.contains($0.key) }.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
     }
 
     func move(_ sequence: UInt64, to location: RecordLocation) {

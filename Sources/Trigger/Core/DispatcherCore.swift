@@ -265,6 +265,9 @@ package struct DispatcherCore: Sendable {
     var round = IndexList()
     /// Plan entries without a final outcome, by delivery.
     var owed: [UInt64: Int] = [:]
+    /// See `watchEnds`; 0: nobody wants to know.
+    var endsWatchedThrough: UInt64 = 0
+    var ends: Set<UInt64> = []
     /// Deliveries in `owed`, by the index of their route.
     var owedOfRoute: [Int] = []
     var now: UInt64 = 0
@@ -498,7 +501,9 @@ package struct DispatcherCore: Sendable {
             SettledOutcome(
                 entry: entry, action: action, route: route, receivedNanoseconds: receivedNanoseconds, merged: merged))
         if entry.code == .dead { noteDead(entry, action, route, received: receivedNanoseconds) }
-        guard entry.code.isFinal, let left = owed[entry.sequence] else { return }
+        guard entry.code.isFinal else { return }
+        if entry.sequence <= endsWatchedThrough { ends.insert(entry.sequence) }
+        guard let left = owed[entry.sequence] else { return }
         owed[entry.sequence] = left > 1 ? left - 1 : nil
         if left <= 1, let routeIndex { owedOfRoute[routeIndex] -= 1 }
     }

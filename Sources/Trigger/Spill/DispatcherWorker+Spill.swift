@@ -45,17 +45,21 @@ extension DispatcherWorker {
             core.owedDeliveryCount(of: $0) + planning.count(of: $0)
         }
         guard let question else { return }
+        self.core.watchEnds(through: question.through)
         let mailbox = mailbox
         spillTask = Task { mailbox.post(.reread(await reader.read(question))) }
     }
 
     mutating func take(_ reading: SpillReading, now: UInt64) {
         spillTask = nil
+        let ended = core.takeEnds()
         // What a drained dispatcher is given is read again after the restart.
         if core.isDraining { return }
         if let failure = reading.failure, !spills.isFailing {
             parts.logger.warning(
                 "what waits in the journal cannot be read now, will be tried again", metadata: ["reason": "\(failure)"])
+        } else if reading.failure == nil, spills.isFailing {
+            parts.logger.notice("what waits in the journal can be read again")
         }
         let found = reading.deliveries.map {
             (delivery: $0, isRecovered: spills.isRecovered($0.delivery.sequence, of: $0.delivery.route))
@@ -63,7 +67,8 @@ extension DispatcherWorker {
         spills.take(reading, now: now)
         for (recovered, isRecovered) in found {
             let sequence = recovered.delivery.sequence
-            guard !core.holds(sequence), !planning.holds(sequence) else { continue }
+            // It may have ended since the journal was asked.
+            guard !core.holds(sequence), !planning.holds(sequence), !ended.contains(sequence) else { continue }
             if isRecovered || recovered.plan != nil {
                 recover(recovered, now)
             } else {

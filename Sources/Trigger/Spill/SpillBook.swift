@@ -29,6 +29,8 @@ struct SpillBook: Sendable {
         var range: SpilledRange
         /// The reading that began at its place last.
         var turn: UInt64
+        /// The first of what was spilled since its route was asked for: the reading may have passed that place already.
+        var arrived: SpilledRange?
     }
 
     private var entries: [RouteIdentity: Entry] = [:]
@@ -84,6 +86,9 @@ struct SpillBook: Sendable {
             entries[route] = Entry(range: range, turn: turns)
         } else {
             entries[route]?.range.formUnion(range)
+        }
+        if asked?.routes[route] != nil, range.from < entries[route]?.arrived?.from ?? .max {
+            entries[route]?.arrived = range
         }
         isLookDue = true
     }
@@ -142,11 +147,16 @@ struct SpillBook: Sendable {
             guard var entry = entries[route] else { continue }
             let before = entry.range.count
             entry.range.count = max(1, before - (found[route] ?? 0))
-            // Something before it came meanwhile: that is next, and what was found now is passed by then.
-            if entry.range.from >= wanted.from, let position = reading.positions[route] {
-                entry.range.from = max(entry.range.from, position.next)
+            if let position = reading.positions[route] {
+                entry.range.from = max(wanted.from, position.next)
                 if let received = position.receivedNanoseconds { entry.range.oldestReceivedNanoseconds = received }
             }
+            // Something before that came meanwhile: it is next, and what was found now is passed by then.
+            if let arrived = entry.arrived, arrived.from <= entry.range.from {
+                entry.range.from = arrived.from
+                entry.range.oldestReceivedNanoseconds = arrived.oldestReceivedNanoseconds
+            }
+            entry.arrived = nil
             if entry.range.from > entry.range.through {
                 entries[route] = nil
                 count -= before

@@ -57,6 +57,9 @@ public struct SpillQuestion: Sendable, Equatable {
     /// Records to look at.
     public var looksMax: Int
 
+    /// The last sequence that is asked for.
+    public var through: UInt64 { routes.values.lazy.map(\.through).max() ?? 0 }
+
     public init(from: UInt64, routes: [RouteIdentity: Wanted], looksMax: Int) {
         self.from = from
         self.routes = routes
@@ -67,7 +70,7 @@ public struct SpillQuestion: Sendable, Equatable {
 /// What was found.
 public struct SpillReading: Sendable {
     public struct Position: Sendable, Equatable {
-        /// Nothing of the route that is asked for lies before this sequence.
+        /// Nothing of the route that was asked for lies before this sequence. What was spilled since is not meant by that.
         public var next: UInt64
         /// When the delivery at `next` was received; nil: none is known to be there.
         public var receivedNanoseconds: UInt64?
