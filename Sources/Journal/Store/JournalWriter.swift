@@ -80,8 +80,7 @@
     }
 
     /// Adds a delivery of this journal once more, to be carried out again: see `WriterCore+Redeliver.swift`. `pinned` must be
-    /// a delivery whose body was kept, and live until `commit` has returned. With a `plan`, which must not be empty, that is
-    /// done, and it is in the group as well.
+    /// a delivery whose body was kept. With a `plan`, which must not be empty, that is done, and it is in the group as well.
     public func redeliver(_ pinned: PinnedRecord, plan: [PlanEntry]? = nil, now: UInt64) -> AppendResult {
         precondition(plan?.isEmpty != true, "a plan of a redelivery has entries")
         return unsafe core.pointee.redeliver(pinned, plan: plan, now: now)

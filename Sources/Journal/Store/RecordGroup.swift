@@ -51,6 +51,8 @@ struct GroupRecord {
     /// Sum of the records' lengths.
     private(set) var byteCount = 0
     private(set) var deliveryCount = 0
+    /// What heads and bodies of redeliveries lie in: kept until the group is written.
+    private var pins: [PinnedRecord] = []
 
     init(arenaBytes: Int = 256 << 10, recordCapacity: Int = 512) {
         arenaCapacity = arenaBytes
@@ -76,6 +78,8 @@ struct GroupRecord {
             unsafe records[index] = newValue
         }
     }
+
+    mutating func pin(_ pinned: PinnedRecord) { pins.append(pinned) }
 
     /// Room for `byteCount` bytes in the arena, at a multiple of 8.
     mutating func reserve(_ byteCount: Int) -> (offset: Int, writer: ByteWriter) {
@@ -111,6 +115,7 @@ struct GroupRecord {
         arenaCount = 0
         byteCount = 0
         deliveryCount = 0
+        if !pins.isEmpty { pins.removeAll() }
     }
 
     /// Keeps the records for which `isKept` holds, in order, and closes the arena up.

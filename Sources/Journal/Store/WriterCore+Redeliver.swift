@@ -10,7 +10,7 @@
 import Metrics
 
 extension WriterCore {
-    /// Adds a redelivery to the group. `pinned` must be a delivery whose body was kept, and live until `commit` has returned;
+    /// Adds a redelivery to the group. `pinned` must be a delivery whose body was kept; it lives with the group.
     /// `plan`, when there is one, must not be empty.
     mutating func redeliver(_ pinned: PinnedRecord, plan: [PlanEntry]?, now: UInt64) -> AppendResult {
         guard sealReason == nil, current != nil else { return refuse(.sealed) }
@@ -51,6 +51,7 @@ extension WriterCore {
         record.namespace = namespace
         if let plan { record.planCount = UInt16(plan.count) }
         group.append(record)
+        group.pin(pinned)
         nextSequence += 1
         if let plan {
             appendPayload(.plan, reference: header.sequence, byteCount: planBytes, time: now) {
