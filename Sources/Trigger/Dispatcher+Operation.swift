@@ -1,4 +1,4 @@
-// What an operator does with a running dispatcher: look into it, pause, carry out once more. All from any thread; the work is done on the
+// What an operator does with a running dispatcher: look into it, pause. All from any thread; the work is done on the
 // dispatcher's, to which each call goes through the mailbox.
 
 public import Delivery
@@ -12,54 +12,6 @@ public enum PauseSubject: Hashable, Sendable {
     case namespace(cluster: String, namespace: String)
     /// All that acts on a target, whatever route it comes from; `text` as in `QueueSnapshot.target`.
     case target(cluster: String, text: String)
-}
-
-/// One action of a delivery that is to be carried out (again) because somebody wants it.
-public struct Redelivery: Sendable {
-    public enum Work: Sendable {
-        /// As it was planned. An `http`, `exec` or `log` entry must still be among the route's actions.
-        case entry(EncodedPlanEntry)
-        /// Something else, such as the same on another target. Not `exec`: only manifest files say what is run.
-        case action(Action)
-    }
-
-    /// The record in the journal.
-    public var delivery: QueuedDelivery
-    /// Under which the outcomes are written.
-    public var planIndex: UInt16
-    public var work: Work
-    /// Writes a plan of this one entry first, `planIndex` being 0: for a record that has none, so that a restart does
-    /// this and not what the route says.
-    public var recordsPlan: Bool
-    /// Nanoseconds since 1970; `retry.maxAge` counts from here and not from the delivery's receipt.
-    public var requestedNanoseconds: UInt64
-
-    public init(
-        delivery: QueuedDelivery, planIndex: UInt16, work: Work, recordsPlan: Bool = false,
-        requestedNanoseconds: UInt64
-    ) {
-        self.delivery = delivery
-        self.planIndex = planIndex
-        self.work = work
-        self.recordsPlan = recordsPlan
-        self.requestedNanoseconds = requestedNanoseconds
-    }
-}
-
-/// What became of a wish to carry something out again.
-public enum RedeliveryAnswer: Sendable, Equatable {
-    /// Waits for its turn; ends with outcomes as any other. Paused things stay paused.
-    case accepted
-    /// This entry of this delivery, or the delivery's planning, has not ended yet.
-    case stillOwed
-    /// The entry is of another version, or damaged.
-    case unreadable
-    /// The route is gone or no longer has the action.
-    case routeRemoved
-    /// `exec` on demand.
-    case notAllowed
-    /// The dispatcher ends.
-    case stopping
 }
 
 extension Dispatcher {
@@ -85,13 +37,6 @@ extension Dispatcher {
                 .inspect(
                     QueueQuestion(limit: max(0, limit), cluster: cluster, namespace: namespace),
                     { continuation.resume(returning: $0) }))
-        }
-    }
-
-    /// Carries out one entry of a delivery that is in the journal already.
-    public func redeliver(_ redelivery: Redelivery) async -> RedeliveryAnswer {
-        await withCheckedContinuation { continuation in
-            ask(.redeliver(redelivery, isChecked: false, { continuation.resume(returning: $0) }))
         }
     }
 }

@@ -32,8 +32,6 @@ public final class Dispatcher: Sendable {
         case planned(QueuedDelivery, PlanningResult, ref: String?)
         case paused(Set<PauseSubject>)
         case inspect(QueueQuestion, @Sendable (DispatcherSnapshot?) -> Void)
-        /// `isChecked`: it does not wait in the journal.
-        case redeliver(Redelivery, isChecked: Bool, @Sendable (RedeliveryAnswer) -> Void)
         case reread(SpillReading)
         case drain
         case stop
@@ -151,7 +149,6 @@ extension Dispatcher.Message {
     func answerStopped() {
         switch self {
         case .inspect(_, let answer): answer(nil)
-        case .redeliver(_, _, let answer): answer(.stopping)
         case .deliveries, .recovered, .reread, .finished, .planned, .paused, .drain, .stop: break
         }
     }

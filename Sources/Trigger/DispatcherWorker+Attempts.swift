@@ -17,7 +17,7 @@ extension DispatcherWorker {
             // Without it a repetition would not find what an attempt before has made.
             do throws(DeliveryLogError) {
                 key = try parts.log.origin(sequence: started.sequence, location: started.location).map {
-                    RepeatKey($0, started.action.encoded, salt: started.salt)
+                    RepeatKey($0, started.action.encoded)
                 }
             } catch {
                 return .failed(Self.unreadable(error))
@@ -41,7 +41,7 @@ extension DispatcherWorker {
                 return .failed(error)
             }
         case .http, .exec, .log:
-            let current = started.redelivered ?? definition?.actions.first { started.action.matches($0) }
+            let current = definition?.actions.first { started.action.matches($0) }
             guard let current else {
                 return .ignored(reason: IgnoredReason.routeRemoved)
             }

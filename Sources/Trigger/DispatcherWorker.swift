@@ -96,14 +96,6 @@ struct DispatcherWorker: ~Copyable {
             snapshot.totals.waiting += planning.count
             show(&snapshot, question)
             answer(snapshot)
-        case .redeliver(let redelivery, let isChecked, let answer):
-            if planning.holds(redelivery.delivery.sequence) { return answer(.stillOwed) }
-            if !isChecked, isAskedOfJournal(redelivery, answer) { return }
-            let definition = parts.routes.definition(of: redelivery.delivery.route)
-            answer(
-                core.redeliver(
-                    redelivery, definition: definition,
-                    ref: try? ref(of: redelivery.delivery, definition, isBuild: true), now: now))
         case .drain: core.isDraining = true
         case .stop:
             core.isDraining = true

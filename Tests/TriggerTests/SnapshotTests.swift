@@ -1,6 +1,5 @@
 import Delivery
 import Logging
-import Synchronization
 import Testing
 
 @testable import Trigger
@@ -70,87 +69,15 @@ struct SnapshotTests {
         #expect(all.dead.count >= 500 && all.dead.count <= 1000)
     }
 
-    // MARK: - Redelivery
-
-    private func redelivery(
-        _ simulation: CoreSimulation, _ sequence: UInt64, _ index: UInt16, _ work: Redelivery.Work,
-        received: UInt64 = epoch, recordsPlan: Bool = false
-    ) -> Redelivery {
-        Redelivery(
-            delivery: simulation.delivery(sequence, hook("a"), received), planIndex: index, work: work,
-            recordsPlan: recordsPlan, requestedNanoseconds: simulation.now)
-    }
-
-    private func redeliver(_ simulation: CoreSimulation, _ redelivery: Redelivery) -> RedeliveryAnswer {
-        defer { simulation.pump() }
-        return simulation.core.redeliver(
-            redelivery, definition: simulation.definitions[hook("a")], ref: nil, now: simulation.now)
-    }
-
-    @Test("What cannot be carried out again is refused, each for its reason, and leaves nothing owed")
-    func refused() {
-        let simulation = CoreSimulation()
-        simulation.define(route(hook("a"), [reconcile("app")]))
-        let entry = { (action: Action) in Redelivery.Work.entry(PlannedAction(action).encoded) }
-        #expect(redeliver(simulation, redelivery(simulation, 1, 0, entry(.log))) == .routeRemoved)
-        #expect(
-            redeliver(simulation, redelivery(simulation, 1, 0, .entry(EncodedPlanEntry(actionKind: 99, target: []))))
-                == .unreadable)
-        let command = Action.exec(command: ["/bin/sh"], timeoutNanoseconds: second)
-        #expect(redeliver(simulation, redelivery(simulation, 1, 0, .action(command))) == .notAllowed)
-        simulation.world = { _, _ in (.done, second) }
-        simulation.deliver(2, to: hook("a"))
-        #expect(redeliver(simulation, redelivery(simulation, 2, 0, entry(reconcile("app")))) == .stillOwed)
-        simulation.run(for: hour)
-        simulation.core.isDraining = true
-        #expect(redeliver(simulation, redelivery(simulation, 2, 0, entry(reconcile("app")))) == .stopping)
-        #expect(simulation.core.owedDeliveryCount == 0)
-    }
-
-    @Test("An old dead entry is carried out again with a life of its own, whatever waits at the target")
-    func again() {
-        let simulation = CoreSimulation()
-        simulation.define(
-            route(hook("a"), [reconcile("app")], retry: RetryPolicy(attempts: 3, maxAgeNanoseconds: hour)))
-        simulation.run(for: 100 * hour)
-        var answers = [connectionRefused, conflict, .done]
-        simulation.world = { _, _ in (answers.removeFirst(), 1) }
-        let entry = Redelivery.Work.entry(PlannedAction(reconcile("app")).encoded)
-        // A record of before the start: its plan is in the journal already.
-        simulation.know(1, [PlannedAction(reconcile("app"))])
-        #expect(redeliver(simulation, redelivery(simulation, 1, 0, entry)) == .accepted)
-        #expect(redeliver(simulation, redelivery(simulation, 1, 0, entry)) == .stillOwed)
-        simulation.run(for: hour)
-        #expect(simulation.outcome(1)?.code == .done && simulation.started.count == 3)
-        #expect(simulation.core.owedDeliveryCount == 0)
-    }
-
-    @Test("A new record is carried out on another target alone, and its plan says so")
-    func canary() {
-        let simulation = CoreSimulation()
-        simulation.define(route(hook("a"), [reconcile("app"), .log]))
-        let canary = redelivery(simulation, 7, 0, .action(reconcile("canary")), recordsPlan: true)
-        #expect(redeliver(simulation, canary) == .accepted)
-        simulation.run(for: second)
-        #expect(simulation.plans[7] == [PlannedAction(reconcile("canary"))])
-        #expect(simulation.started.map(\.action.action) == [PlannedAction(reconcile("canary"))])
-        #expect(simulation.open.isEmpty)
-    }
-
-    @Test("Through the mailbox: pauses, snapshots and redeliveries, also of a dispatcher that has ended")
+    @Test("Through the mailbox: pauses and snapshots, also of a dispatcher that has ended")
     func throughDispatcher() async {
         let log = MemoryLog()
         let routes = MemoryRoutes()
         routes.define(route(hook("a"), [.log]))
         log.add(1)
-        let seen = ResultList()
         let dispatcher = Dispatcher(
             log: log, routes: routes,
-            runners: ActionRunners(
-                http: ClosureRunner { attempt in
-                    seen.add(attempt.action)
-                    return .done
-                }, log: ClosureRunner { _ in .done }),
+            runners: ActionRunners(log: ClosureRunner { _ in .done }),
             decodeEvent: { _ in Event() }, logger: Logger(label: "test"))
         let delivery = QueuedDelivery(
             sequence: 1, receivedNanoseconds: DispatcherClock.wall, route: hook("a"),
@@ -162,26 +89,7 @@ struct SnapshotTests {
         #expect(held?.totals.paused == 1 && held?.paused == [.route(hook("a"))] && held?.queues.count == 1)
         dispatcher.setPaused(.route(hook("a")), false)
         #expect(await log.waitForFinals(1))
-        let elsewhere = post("http://127.0.0.1:1/canary")
-        #expect(
-            await dispatcher.redeliver(
-                Redelivery(
-                    delivery: delivery, planIndex: 0, work: .action(elsewhere),
-                    requestedNanoseconds: DispatcherClock.wall)) == .accepted)
-        #expect(await log.waitForFinals(2))
-        #expect(seen.actions == [elsewhere])
         await dispatcher.drain(deadline: .now + .seconds(5))
         #expect(await dispatcher.queues(limit: 1) == nil)
-        #expect(
-            await dispatcher.redeliver(
-                Redelivery(delivery: delivery, planIndex: 0, work: .action(.log), requestedNanoseconds: 0))
-                == .stopping)
     }
-}
-
-/// What runners saw, from any thread.
-final class ResultList: Sendable {
-    private let list = Mutex<[Action]>([])
-    func add(_ action: Action) { list.withLock { $0.append(action) } }
-    var actions: [Action] { list.withLock { $0 } }
 }

@@ -50,8 +50,6 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
         return state.plans[sequence].map { finals.count < $0.count } ?? true
     }
 
-    func isOwed(_ sequence: UInt64) async -> Bool { state.withLock { isOwed(sequence, $0) } }
-
     func read(_ question: SpillQuestion) async -> SpillReading {
         let reading = readNow(question)
         while state.withLock({ $0.isHeldBack }) { try? await Task.sleep(for: .milliseconds(2)) }
@@ -288,27 +286,6 @@ struct SpillTests {
         #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
         #expect(target.done.sorted() == Array(1...331))
         await dispatcher.drain(deadline: .now + .seconds(5))
-    }
-
-    @Test(
-        "A redelivery of one that waits in the journal answers that it is owed; of one that is done, it is carried out")
-    func redelivery() async {
-        let dispatcher = dispatcher()
-        dispatcher.enqueue([log.add(1, storm)])
-        #expect(await wait { log.finals(storm) == [1] })
-        dispatcher.setPaused(.route(storm), true)
-        dispatcher.enqueue((2...200).map { log.add($0, storm) })
-        #expect(await wait { dispatcher.metrics.spilled.value == 149 })
-        let entry = log.state.withLock { $0.plans[1]?.first } ?? EncodedPlanEntry(actionKind: 0, target: [])
-        func ask(_ sequence: UInt64) async -> RedeliveryAnswer {
-            let delivery = log.state.withLock { $0.records.first { $0.sequence == sequence } }!
-            return await dispatcher.redeliver(
-                Redelivery(
-                    delivery: delivery, planIndex: 0, work: .entry(entry), requestedNanoseconds: DispatcherClock.wall))
-        }
-        for sequence in [150, 200, 2] as [UInt64] { #expect(await ask(sequence) == .stillOwed) }
-        #expect(await ask(1) == .accepted)
-        await dispatcher.drain(deadline: .now)
     }
 
     @Test("Deliveries whose targets are still to be found count for their route's share as well")

@@ -55,8 +55,6 @@ final class SpillReader: SpilledDeliveries {
         self.wake = wake
     }
 
-    func isOwed(_ sequence: UInt64) async -> Bool { await states(of: [sequence])?.first.flatMap { $0 } != nil }
-
     func read(_ question: SpillQuestion) async -> SpillReading {
         // A segment that goes while it is read takes its plans with it, and what was owed in it is elsewhere by then: once more. One that
         // ends before the question has neither.

@@ -16,11 +16,10 @@ public struct RepeatKey: Sendable, Hashable, CustomStringConvertible {
     /// 13 characters: digits and `a` to `v`.
     public let description: String
 
-    /// `salt` tells a wish to do it again from the first time; 0 for that.
-    init(_ origin: DeliveryOrigin, _ entry: EncodedPlanEntry, salt: UInt64 = 0) {
+    init(_ origin: DeliveryOrigin, _ entry: EncodedPlanEntry) {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        for value in [origin.journal, origin.sequence, salt] {
+        for value in [origin.journal, origin.sequence] {
             for shift in stride(from: 0, to: 64, by: 8) { add(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
         }
         add(entry.actionKind)

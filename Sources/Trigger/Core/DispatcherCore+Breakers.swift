@@ -150,7 +150,7 @@ extension DispatcherCore {
             for _ in 0..<queues[queue].waiting.count {
                 guard let slot = queues[queue].waiting.popFirst(triggers.links) else { break }
                 let trigger = triggers[slot]
-                let age = now - min(now, owedSince(slot))
+                let age = now - min(now, triggers[slot].receivedNanoseconds)
                 if age >= policies[Int(trigger.policy)].maxAge, !isPaused(trigger) {
                     if let key = trigger.coalesceKey { queues[queue].waitingByKey[key] = nil }
                     end(slot, .dead, detail: UInt64(trigger.attempts), reason: reason)

@@ -4,13 +4,12 @@ import Delivery
 
 extension DispatcherCore {
     /// Puts one entry of a plan into its target's queue, or merges it.
-    mutating func add(_ new: Trigger, _ step: PlanStep, ref: String?, redelivered wish: Redelivered? = nil) {
+    mutating func add(_ new: Trigger, _ step: PlanStep, ref: String?) {
         var trigger = new
         let queue = Int(trigger.queue)
         let action = step.action
         let key: CoalesceKey? =
             switch step.coalesce.by {
-            case _ where wish != nil: nil
             case .none: nil
             case .target: .target
             case .ref: ref.map { .ref($0.hashValue) }
@@ -39,7 +38,6 @@ extension DispatcherCore {
         }
         let slot = triggers.insert(trigger)
         if action.isOfOneDelivery { setOwnAction(action, of: slot) }
-        redelivered[slot] = wish
         queues[queue].triggerCount += 1
         if !action.isOfOneDelivery || queues[queue].triggerCount == 1 { queues[queue].action = action }
         if isHeld { return hold(slot) }
@@ -184,7 +182,6 @@ extension DispatcherCore {
         releaseNames(of: trigger)
         if !ownActions.isEmpty { setOwnAction(nil, of: slot) }
         if !windowEnds.isEmpty { windowEnds[slot] = nil }
-        if !redelivered.isEmpty { redelivered[slot] = nil }
         triggers[slot].generation = 0
         let queue = Int(trigger.queue)
         triggers[slot].queue = IndexList.none

@@ -53,7 +53,7 @@ extension DispatcherCore {
     private func isSpent(_ slot: Int, _ failure: ActionFailure) -> Bool {
         let trigger = triggers[slot]
         let policy = policies[Int(trigger.policy)]
-        if now >= saturated(owedSince(slot), plus: policy.maxAge) { return true }
+        if now >= saturated(triggers[slot].receivedNanoseconds, plus: policy.maxAge) { return true }
         switch failure.verdict {
         case .final: return true
         case .healable: return false
@@ -87,7 +87,7 @@ extension DispatcherCore {
             wait = asked &+ min(wait, policy.backoff)
         }
         // One last attempt when the delivery reaches its age.
-        let limit = saturated(owedSince(slot), plus: policy.maxAge)
+        let limit = saturated(triggers[slot].receivedNanoseconds, plus: policy.maxAge)
         let due = min(saturated(now, plus: wait), max(limit, now))
         if let key = trigger.coalesceKey, let waiting = queues[Int(trigger.queue)].waitingByKey[key] {
             giveWay(slot, to: Int(waiting), due: due)
@@ -97,11 +97,6 @@ extension DispatcherCore {
         if let key = trigger.coalesceKey { queues[Int(trigger.queue)].waitingByKey[key] = Int32(slot) }
         // In an ordered queue it keeps its place, and those behind it wait.
         if queues[Int(trigger.queue)].isOrdered { enqueueFirst(slot) } else { delay(slot) }
-    }
-
-    /// From when `maxAge` counts.
-    func owedSince(_ slot: Int) -> UInt64 {
-        redelivered[slot]?.requestedNanoseconds ?? triggers[slot].receivedNanoseconds
     }
 
     /// Of a failed (or held) trigger and one that waits for the same, the one of the newer delivery stays, in the waiting one's place.

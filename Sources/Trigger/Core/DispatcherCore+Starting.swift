@@ -181,7 +181,7 @@ extension DispatcherCore {
     private mutating func hasToWait(_ slot: Int, _ index: Int) -> Bool {
         var due: UInt64 = queues[index].isOrdered ? triggers[slot].notBefore : 0
         let interval = policies[Int(triggers[slot].policy)].minInterval
-        if interval > 0, queues[index].startedAt > 0, redelivered[slot] == nil, !isCallback(slot, index) {
+        if interval > 0, queues[index].startedAt > 0, !isCallback(slot, index) {
             due = max(due, queues[index].startedAt &+ interval)
         }
         guard due > now else { return false }
@@ -255,7 +255,6 @@ extension DispatcherCore {
         }
         running += 1
         let trigger = triggers[slot]
-        let wish = redelivered.isEmpty ? nil : redelivered[slot]
         commands.append(
             .start(
                 StartedAction(
@@ -264,7 +263,7 @@ extension DispatcherCore {
                     action: ownActions[slot] ?? queues[index].action,
                     route: routes[Int(trigger.route)], receivedNanoseconds: trigger.receivedNanoseconds,
                     location: trigger.location, merged: trigger.merged,
-                    redelivered: wish?.action, salt: wish?.salt ?? 0, isRepeat: trigger.mayHaveActed)))
+                    isRepeat: trigger.mayHaveActed)))
     }
 
     /// The places that a finished attempt held are free again.

@@ -37,10 +37,6 @@ package struct StartedAction: Sendable {
     package var location: DeliveryLocation
     /// Deliveries that were merged into this one.
     package var merged: UInt32 = 0
-    /// What is to be done where the route does not say it.
-    package var redelivered: Action?
-    /// Tells a redelivery from the first time; 0 for that.
-    package var salt: UInt64 = 0
     /// An earlier attempt may have done it.
     package var isRepeat = false
 }
@@ -250,8 +246,6 @@ package struct DispatcherCore: Sendable {
     var templateIndexes: [RouteIdentity: Int] = [:]
     /// What triggers are to do whose queue-mates may have other things to do, by slot.
     var ownActions: [Int: PlannedAction] = [:]
-    /// By slot, for triggers that come from a redelivery.
-    var redelivered: [Int: Redelivered] = [:]
     /// By slot: when a window that is prolonged ends at the latest.
     var windowEnds: [Int: UInt64] = [:]
     var paused: Set<PauseSubject> = []

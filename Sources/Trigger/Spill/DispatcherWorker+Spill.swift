@@ -77,22 +77,6 @@ extension DispatcherWorker {
         }
     }
 
-    /// A redelivery of what may wait in the journal is answered when that has said whether it is owed.
-    mutating func isAskedOfJournal(
-        _ redelivery: Redelivery, _ answer: @escaping @Sendable (RedeliveryAnswer) -> Void
-    ) -> Bool {
-        let delivery = redelivery.delivery
-        guard let reader = parts.spilled, !core.isDraining, !core.holds(delivery.sequence),
-            spills.covers(delivery.sequence, of: delivery.route)
-        else { return false }
-        let mailbox = mailbox
-        Task {
-            if await reader.isOwed(delivery.sequence) { return answer(.stillOwed) }
-            if !mailbox.post(.redeliver(redelivery, isChecked: true, answer)) { answer(.stopping) }
-        }
-        return true
-    }
-
     /// Adds what waits in the journal to what is shown.
     func show(_ snapshot: inout DispatcherSnapshot, _ question: QueueQuestion) {
         guard !spills.isEmpty else { return }

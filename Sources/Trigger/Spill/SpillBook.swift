@@ -57,12 +57,6 @@ struct SpillBook: Sendable {
 
     func holds(_ route: RouteIdentity) -> Bool { entries[route] != nil }
 
-    /// Whether a delivery is among the spilled, if it is owed and not held.
-    func covers(_ sequence: UInt64, of route: RouteIdentity) -> Bool {
-        guard let range = entries[route]?.range else { return false }
-        return (range.from...range.through).contains(sequence)
-    }
-
     /// Whether a delivery of before the start may have been acted on.
     func isRecovered(_ sequence: UInt64, of route: RouteIdentity) -> Bool {
         sequence <= entries[route]?.range.recoveredThrough ?? 0

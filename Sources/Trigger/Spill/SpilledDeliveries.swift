@@ -91,10 +91,8 @@ public struct SpillReading: Sendable {
     public init() {}
 }
 
-/// The journal, as far as it holds what the dispatcher does not. From any thread; both may wait for the disk and for a commit.
+/// The journal, as far as it holds what the dispatcher does not. From any thread; may wait for the disk and for a commit.
 public protocol SpilledDeliveries: Sendable {
     /// Deliveries that are owed; those that the dispatcher holds as well, and none that waits elsewhere.
     func read(_ question: SpillQuestion) async -> SpillReading
-    /// Whether a delivery has an entry that is not final.
-    func isOwed(_ sequence: UInt64) async -> Bool
 }
