@@ -333,7 +333,11 @@ class FakeKube:
             raise APIError(400, "the BuildRequest names another BuildConfig")
         with self.changed:
             config = self.read(configs, namespace, name)
-            number = (config.get("status") or {}).get("lastVersion", 0) + 1
+            last = (config.get("status") or {}).get("lastVersion", 0)
+            if request.get("lastVersion") not in (None, last):
+                raise APIError(400, "the LastVersion(%d) on build config %s/%s does not match the build request "
+                               "LastVersion(%s)" % (last, namespace, name, request["lastVersion"]))
+            number = last + 1
             self.patch(configs, namespace, name, {"status": {"lastVersion": number}})
             asked = request.get("metadata") or {}
             return self.create(builds, namespace, {
