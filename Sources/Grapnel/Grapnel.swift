@@ -13,8 +13,8 @@ struct Grapnel: ParsableCommand {
         version: Version.number,
         subcommands: [
             ServeCommand.self, CheckCommand.self, URLCommand.self, SendCommand.self, JournalCommand.self,
-            ExplainCommand.self, DeliveriesCommand.self, DoctorCommand.self, DrainCommand.self, UninstallCommand.self,
-            VersionCommand.self,
+            ExplainCommand.self, DeliveriesCommand.self, QueuesCommand.self, PauseCommand.self, ResumeCommand.self,
+            DoctorCommand.self, DrainCommand.self, UninstallCommand.self, VersionCommand.self,
             VectorCommand.self,
         ])
 

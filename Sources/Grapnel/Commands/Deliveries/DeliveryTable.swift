@@ -50,7 +50,7 @@ enum DeliveryTable {
     }
 
     /// Without fractions of a second.
-    private static func time(_ value: JSONValue?) -> String {
+    static func time(_ value: JSONValue?) -> String {
         let text = text(value)
         guard let dot = text.firstIndex(of: ".") else { return text }
         return text[..<dot] + "Z"
