@@ -6,7 +6,6 @@
 
 import Foundation
 import Glibc
-import Synchronization
 
 enum PluginRun {
     enum Ending: Sendable, Equatable {
@@ -33,9 +32,6 @@ enum PluginRun {
         }
     }
 
-    /// So that no other run inherits a pipe between its making and its marking.
-    private static let spawnLock = Mutex(())
-
     /// Descriptors of this process but the standard ones: closed in the child, whoever opened them and however.
     private static var descriptors: [Int32] {
         ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [])
@@ -47,7 +43,7 @@ enum PluginRun {
         _ outputBytesMax: Int
     ) -> Ending {
         var pipe: [Int32] = [-1, -1]
-        let (pid, code) = spawnLock.withLock { _ -> (pid_t, Int32) in
+        let (pid, code) = SpawnLock.withLock { () -> (pid_t, Int32) in
             guard unsafe Glibc.pipe(&pipe) == 0 else { return (0, errno) }
             for descriptor in pipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
             defer { close(pipe[1]) }

@@ -9,11 +9,11 @@
 // At the time limit the whole group gets SIGTERM and after a grace SIGKILL. A process that ends by itself may leave others
 // of its group behind (a daemon); they are not our business, and we stop reading what they print.
 //
-// Pipes are made close-on-exec. POSIX has no call that does both at once (pipe2 is not visible to Swift), so pipe, fcntl and
-// spawn happen under one lock: no other command of ours can inherit a descriptor in between.
+// Pipes are made close-on-exec, in a call of its own: pipe, fcntl and spawn happen under `SpawnLock`.
 
 import Foundation
 import Glibc
+import Kubernetes
 import Synchronization
 
 final class CommandRun: Sendable {
@@ -39,7 +39,6 @@ final class CommandRun: Sendable {
     private static let killGraceNanoseconds: UInt64 = 2_000_000_000
     /// Reads of 16 KiB after the end.
     private static let lastReadsMax = 64
-    private static let spawnLock = Mutex<Void>(())
 
     /// What we inherited ourselves (from a shell, a supervisor) and what a library opened without close-on-exec (NIO's
     /// epoll descriptors) is not handed on.
@@ -180,7 +179,7 @@ final class CommandRun: Sendable {
     private struct Refusal: Error { var ending: Ending }
 
     private func spawn() -> Result<Pipes, Refusal> {
-        Self.spawnLock.withLock { _ in
+        SpawnLock.withLock {
             Self.keepDescriptors()
             return state.withLock { state in
                 if state.isCancelled { return .failure(Refusal(ending: .cancelled)) }
