@@ -63,7 +63,7 @@ private func failure(
             ("tlsHandshakeTimeout: 31s", "1: error: tlsHandshakeTimeout: must be from 100ms to 30s"),
             ("clusters: {}", "1: error: clusters must be a list, found a map"),
             ("dedupeWindowSeconds: 10m", "1: error: dedupeWindowSeconds: must be a whole number"),
-            ("journalMaxBytes: 1MiB", "1: error: journalMaxBytes: must be from 128MiB"),
+            ("journalMaxBytes: 1MiB", "1: error: journalMaxBytes: must be from 192MiB"),
             ("oidc: {issuers: [x]}", "1: error: oidc.issuers must be a map, found a list"),
             ("oidc: {issuer: {}}", "did you mean \"issuers\"?"),
             ("outbound: {proxy: 'socks://x'}", "1: error: outbound.proxy must begin with http:// or https://"),

@@ -331,6 +331,35 @@ struct JournalWriterTests {
         try store(TestDelivery("still"), in: writer)
     }
 
+    @Test("where little comes, deliveries go by their age all the same, and an idle log stays as it is")
+    func ageOfLittle() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let (writer, _) = try openJournal(disk, .small(maxAgeSeconds: 3600))
+        var now = 1000
+        func pass(_ duration: Int) {
+            for _ in 0..<duration / 60 {
+                now += 60
+                writer.tick(now: seconds(now))
+            }
+        }
+        let old = TestDelivery("old")
+        old.decision = .stored
+        try store(old, in: writer)
+        let owed = try store(TestDelivery("owed"), in: writer)
+        pass(7200)
+        // What is owed keeps its segment, however old.
+        #expect(writer.reader.segments.first.map(\.baseSequence) == 1)
+        writer.appendOutcomes([OutcomeEntry(sequence: owed, outcome: .done)], now: seconds(now))
+        pass(7200)
+        #expect(try #require(writer.reader.segments.first).baseSequence > owed, "\(writer.reader.segments)")
+        // Nothing comes: no segment is made for that.
+        let made = { writer.metrics.segmentsCreated.value + writer.metrics.segmentsRecycled.value }
+        let (before, names) = (made(), disk.names.count)
+        pass(36_000)
+        #expect(made() == before && disk.names.count == names)
+        try store(TestDelivery("still"), in: writer)
+    }
+
     @Test("a group larger than a segment is written in parts")
     func largeGroup() throws {
         let disk = SimulatedDisk(seed: 1)

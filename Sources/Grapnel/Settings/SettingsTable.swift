@@ -98,7 +98,7 @@ enum SettingsTable {
             },
             choice("io", \.io),
             choice("durability", \.durability),
-            size("journalMaxBytes", \.journalBytesMax, (128 << 20)...(1 << 44)),
+            size("journalMaxBytes", \.journalBytesMax, (192 << 20)...(1 << 44)),
             duration("journalMaxAge", \.journalAgeNanosecondsMax, (60 * second)...(3_650 * 86_400 * second)),
             choice("journalBodies", \.journalBodies),
             number("journalNamespaceShare", \.journalNamespacePercent, 1...100),

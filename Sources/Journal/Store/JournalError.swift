@@ -26,7 +26,7 @@ public enum JournalError: Error, Sendable, Equatable {
         case segmentTooSmall = "a segment must have at least 48 KiB and at most 2 GiB: change the segment size"
         case recordTooLarge =
             "the largest record must have at least 24 KiB and fit half a segment: lower --max-body or raise the segment size"
-        case logTooSmall = "--journal-max-bytes must be at least three segments: raise it"
+        case logTooSmall = "--journal-max-bytes must be at least three segments, which are of 64 MiB: raise it"
         case format = "this grapnel does not write the format version that is asked for: leave --journal-format out"
         case share = "the share of one namespace must be above 0 and at most 1"
     }

@@ -179,7 +179,10 @@ extension WriterCore {
                 current!.segment.holdsStateOfCopies = true
             }
             metrics.counter(of: record.type).increment()
-            if record.type == .delivery { enterDelivery(record, at: location) }
+            if record.type == .delivery {
+                if current!.firstDeliveryUnixNanoseconds == 0 { current!.firstDeliveryUnixNanoseconds = now }
+                enterDelivery(record, at: location)
+            }
         }
         if options.durability == .sync { durableThrough = writtenThrough }
         directory.durableThrough = answerableThrough

@@ -10,6 +10,7 @@ extension WriterCore {
             commitHousekeeping(now: now)
         }
         if sealReason == nil {
+            leaveWhenOld(now: now)
             retain(now: now)
             switch next {
             case .none, .failed, .blocked: requestNext(now: now)

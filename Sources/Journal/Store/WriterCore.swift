@@ -43,6 +43,8 @@ struct ActiveSegment {
     var writeOffset: UInt64
     /// Its start page is written.
     var isStarted = false
+    /// When its first delivery was written, Unix nanoseconds; 0: none is in it.
+    var firstDeliveryUnixNanoseconds: UInt64 = 0
 
     var remaining: Int { Int(segment.fileBytes - writeOffset) }
 }
