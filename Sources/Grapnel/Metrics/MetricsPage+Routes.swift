@@ -32,11 +32,15 @@ extension MetricsPage {
         }
         family(
             "grapnel_route_accepted_total", .counter,
-            "Proven deliveries of a route that were not ignored, duplicates included."
+            "Proven deliveries of a route that were not ignored, duplicates and those answered 503 included."
         ) { Double($0.accepted) }
         family("grapnel_route_ignored_total", .counter, "Proven deliveries of a route that cause nothing.") {
             Double($0.ignored)
         }
+        family(
+            "grapnel_route_unavailable_total", .counter,
+            "Proven deliveries of a route that were answered 503: the journal is full or failed, or the namespace is over its share."
+        ) { Double($0.unavailable) }
         family("grapnel_route_refused_total", .counter, "Deliveries of a route that failed verification.") {
             Double($0.refused)
         }
@@ -59,7 +63,8 @@ extension MetricsPage {
     private static func sum(_ one: RouteCounts.Figures, _ two: RouteCounts.Figures) -> RouteCounts.Figures {
         RouteCounts.Figures(
             accepted: one.accepted + two.accepted, ignored: one.ignored + two.ignored,
-            refused: one.refused + two.refused, failed: one.failed + two.failed, dead: one.dead + two.dead,
+            unavailable: one.unavailable + two.unavailable, refused: one.refused + two.refused,
+            failed: one.failed + two.failed, dead: one.dead + two.dead,
             lastReceived: max(one.lastReceived, two.lastReceived))
     }
 }

@@ -57,6 +57,9 @@ struct Connection {
     var pendingStatus: UInt16 = 0
     /// Receiver kind of the request under way, nil for an unknown path.
     var kind: ReceiverKind?
+    /// In phase waiting: the route of the proven request in the table of that generation.
+    var provenRoute: Int32 = -1
+    var provenTable: UInt32 = 0
     /// Its sender type allows more methods than POST.
     var allowsGet = false
     /// Where the request in flight lies when it came in one receive.

@@ -114,6 +114,7 @@ extension DeliveryLoop where P: ~Copyable {
                 unsafe turn.pending[index].verdict.result = cause == .bodyMalformed ? .malformed : .refused
                 continue
             }
+            keepRoute(of: index)
             unsafe turn.pending[index].verdict = desk.append(records(of: index))
         }
         let isDurable = desk.commit(nowUnixNanoseconds: nowUnixNanoseconds)
@@ -142,6 +143,7 @@ extension DeliveryLoop where P: ~Copyable {
                 }
                 continue
             }
+            keepRoute(of: index)
             let request = LaneRequest(
                 slot: pending.slot, generation: pending.generation, records(of: index))
             precondition(lane.requests.push(request), "a lane's requests overflowed")
@@ -175,6 +177,7 @@ extension DeliveryLoop where P: ~Copyable {
         switch verdict.result {
         case .ignored: control.counters.count(verdict.ignoredReason)
         case .duplicate: control.counters.duplicates.increment()
+        case .unavailable: noteUnavailable(slot)
         default: break
         }
         if connections[slot].isOrphan {
@@ -184,6 +187,20 @@ extension DeliveryLoop where P: ~Copyable {
         }
         control.counters.answerSeconds.observe(Double(now &- connections[slot].requestStartedAt) * 1e-9)
         answer(slot, verdict)
+    }
+
+    /// For `noteUnavailable`: whose delivery the connection's is.
+    private mutating func keepRoute(of index: Int) {
+        let pending = unsafe turn.pending[index]
+        guard connections.isCurrent(pending.slot, pending.generation) else { return }
+        connections[Int(pending.slot)].provenRoute = Int32(truncatingIfNeeded: unsafe turn.routes[index])
+        connections[Int(pending.slot)].provenTable = UInt32(truncatingIfNeeded: tableGenerationSeen)
+    }
+
+    /// The cells are those of the table in use: one that was in flight when that changed is in the metrics by kind alone.
+    private func noteUnavailable(_ slot: Int) {
+        guard connections[slot].provenTable == UInt32(truncatingIfNeeded: tableGenerationSeen) else { return }
+        routeCells.noteUnavailable(Int(connections[slot].provenRoute))
     }
 
     /// The record of a proven delivery for one route.

@@ -132,15 +132,19 @@ final class JournalDesk: @unchecked Sendable {
     private let fullAt = Atomic<UInt64>(0)
     /// One line per change of state: nil when the journal accepts again.
     private let report: @Sendable (JournalError?) -> Void
+    let shareRefusals = ShareRefusals()
+    private let reportShare: @Sendable (ShareRefusals.Line) -> Void
     let durableSequence = Atomic<UInt64>(0)
     /// In the group under way, with their sequences.
     private var redeliveries: [(request: RedeliveryRequest, sequence: UInt64)] = []
 
     init(
         writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel,
+        reportShare: @escaping @Sendable (ShareRefusals.Line) -> Void = { _ in },
         report: @escaping @Sendable (JournalError?) -> Void
     ) {
         self.report = report
+        self.reportShare = reportShare
         self.writer = writer
         self.mailbox = mailbox
         self.hints = hints
@@ -154,8 +158,22 @@ final class JournalDesk: @unchecked Sendable {
     /// Adds a delivery to the group; see `JournalWriter.append`.
     func append(_ delivery: borrowing DeliveryAppend) -> AppendResult {
         let result = writer.append(delivery)
-        if case .refused(let reason) = result, reason == .full { noteFull() }
+        if case .refused(let reason) = result {
+            switch reason {
+            case .full: noteFull()
+            case .namespaceShare: noteShare(delivery)
+            case .sealed, .tooLarge: break
+            }
+        }
         return result
+    }
+
+    private func noteShare(_ delivery: borrowing DeliveryAppend) {
+        // Sound: both texts are the caller's for the length of this call.
+        let namespace = ShareRefusals.Namespace(
+            cluster: unsafe String(decoding: delivery.cluster, as: UTF8.self),
+            name: unsafe String(decoding: delivery.namespace, as: UTF8.self))
+        if let line = shareRefusals.note(namespace, now: delivery.receivedAtUnixNanoseconds) { reportShare(line) }
     }
 
     private func noteFull() {

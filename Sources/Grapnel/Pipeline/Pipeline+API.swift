@@ -24,7 +24,8 @@ extension Pipeline {
         let durable: @Sendable () -> UInt64 = { history.durableThrough }
         let parts = AdminParts(
             reader: reader, history: history, durableSequence: durable, routes: routes, dispatcher: dispatcher,
-            journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, refused: refusals.requests,
+            journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, shareRefusals: desk.shareRefusals,
+            refused: refusals.requests,
             counts: routeCounts, redeliver: redelivery.asked, settings: settings,
             version: Version.number)
         return AdminAPI(parts, pauses: pauses) { path in self.answerAdmin(path, page) }

@@ -82,7 +82,17 @@ final class Pipeline: Sendable {
         let mailbox = HousekeepingMailbox()
         let hints = HintChannel(capacity: 1 << 16) { _ = cl_eventfd_signal(wakeup) }
         let dataDirectory = settings.dataDirectory
-        let desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints) { problem in
+        let desk = JournalDesk(
+            writer: writer, mailbox: mailbox, hints: hints,
+            reportShare: { line in
+                logger.warning(
+                    "a namespace owes its whole share of the journal: its deliveries are answered 503. Find out why its actions do not finish, or raise --journal-max-bytes or --journal-namespace-share",
+                    metadata: [
+                        "cluster": "\(line.namespace.cluster)", "namespace": "\(line.namespace.name)",
+                        "refused": "\(line.count)",
+                    ])
+            }
+        ) { problem in
             if let problem {
                 logger.error(
                     "the journal takes no deliveries: they are answered 503",

@@ -11,6 +11,8 @@ final class RouteTally: Sendable {
     struct Counted: Sendable, Equatable {
         var accepted: UInt64 = 0
         var ignored: UInt64 = 0
+        /// Of both: answered 503, because the journal did not take them.
+        var unavailable: UInt64 = 0
         var lastReceived: UInt64 = 0
     }
 
@@ -21,7 +23,7 @@ final class RouteTally: Sendable {
         let table: RouteTable
         private let count: Int
         private let cells: UnsafeMutablePointer<Atomic<UInt64>>
-        private static let width = 3
+        private static let width = 4
 
         init(_ table: RouteTable) {
             self.table = table
@@ -43,6 +45,12 @@ final class RouteTally: Sendable {
             unsafe cells[first + 2].store(nanoseconds, ordering: .relaxed)
         }
 
+        /// The loop, for one that was noted.
+        func noteUnavailable(_ route: Int) {
+            guard route >= 0, route < count else { return }
+            unsafe cells[route * Self.width + 3].add(1, ordering: .relaxed)
+        }
+
         /// What was added since the last call, and by which routes.
         func take() -> [(RouteIdentity, Counted)] {
             var taken: [(RouteIdentity, Counted)] = []
@@ -52,7 +60,8 @@ final class RouteTally: Sendable {
                 guard last != 0 else { continue }
                 let counted = Counted(
                     accepted: unsafe cells[first].exchange(0, ordering: .relaxed),
-                    ignored: unsafe cells[first + 1].exchange(0, ordering: .relaxed), lastReceived: last)
+                    ignored: unsafe cells[first + 1].exchange(0, ordering: .relaxed),
+                    unavailable: unsafe cells[first + 3].exchange(0, ordering: .relaxed), lastReceived: last)
                 taken.append((table.definitions[route].identity, counted))
             }
             return taken

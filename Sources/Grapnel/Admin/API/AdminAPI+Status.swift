@@ -87,6 +87,13 @@ extension AdminAPI {
             "oldestOwedSeconds": .number("\(max(0, oldest))"),
             "damage": .number("\(metrics.damage.value)"),
             "dedupeEntries": .number("\(metrics.dedupeEntries.value)"),
+            "namespacesOverShare": .array(
+                parts.shareRefusals.recent(now: cl_now_realtime()).map {
+                    [
+                        "cluster": .string($0.namespace.cluster), "namespace": .string($0.namespace.name),
+                        "refused": .number("\($0.count)"), "lastRefused": .string(APITime.text($0.last)),
+                    ]
+                }),
         ])
     }
 }

@@ -20,6 +20,7 @@ struct AdminParts: Sendable {
     var journalMetrics: JournalMetrics
     /// nil: deliveries are taken.
     var journalRefusal: @Sendable () -> String?
+    var shareRefusals: ShareRefusals
     var refused: RefusedRequests
     var counts: RouteCounts
     var redeliver: Redeliverer

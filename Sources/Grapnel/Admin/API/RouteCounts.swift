@@ -12,6 +12,8 @@ final class RouteCounts: Sendable {
     struct Figures: Sendable, Equatable {
         var accepted: UInt64 = 0
         var ignored: UInt64 = 0
+        /// Of both: answered 503, because the journal did not take them.
+        var unavailable: UInt64 = 0
         var refused: UInt64 = 0
         /// Attempts.
         var failed: UInt64 = 0
@@ -21,7 +23,8 @@ final class RouteCounts: Sendable {
 
         var json: JSONValue {
             [
-                "accepted": .number("\(accepted)"), "ignored": .number("\(ignored)"), "refused": .number("\(refused)"),
+                "accepted": .number("\(accepted)"), "ignored": .number("\(ignored)"),
+                "unavailable": .number("\(unavailable)"), "refused": .number("\(refused)"),
                 "failedAttempts": .number("\(failed)"), "dead": .number("\(dead)"),
                 "lastReceived": lastReceived == 0 ? .null : .string(APITime.text(lastReceived)),
             ]
@@ -56,6 +59,7 @@ final class RouteCounts: Sendable {
             for (route, counted) in counted where figures.count < Self.routesMax || figures[route] != nil {
                 figures[route, default: Figures()].accepted += counted.accepted
                 figures[route]!.ignored += counted.ignored
+                figures[route]!.unavailable += counted.unavailable
                 figures[route]!.lastReceived = max(figures[route]!.lastReceived, counted.lastReceived)
             }
         }
