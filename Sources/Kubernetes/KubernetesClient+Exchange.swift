@@ -102,6 +102,8 @@ extension KubernetesClient {
         case let error as HTTPClientError: return error == .remoteConnectionClosed
         case let error as ChannelError:
             return [.ioOnClosedChannel, .alreadyClosed, .outputClosed, .inputClosed, .eof].contains(error)
+        // Closed before the request was read: the kernel answers with a reset.
+        case let error as IOError: return error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
         default: return false
         }
     }

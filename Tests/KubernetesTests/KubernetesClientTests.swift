@@ -205,6 +205,29 @@ struct KubernetesClientTests {
         await client.shutdown()
     }
 
+    @Test("A connection that the server resets costs no error either, unless the call creates something")
+    func reset() async throws {
+        let server = RawServer { _, number in
+            guard number % 2 == 0 else { return .bytes(answer("200 OK", "{}")) }
+            return .stream { connection in
+                // Closing it then sends a reset.
+                var now = linger(l_onoff: 1, l_linger: 0)
+                setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+                return false
+            }
+        }
+        defer { server.stop() }
+        let client = try client(server.url)
+        #expect(await patchError(client) == nil)
+        #expect(server.requests.count == 2)
+        let things = APIResource(group: "g", version: "v1", kind: "A", plural: "as", isNamespaced: true)
+        await #expect(throws: KubernetesError.self) {
+            try await client.create(things, namespace: "n", body: Array("{}".utf8))
+        }
+        #expect(server.requests.count == 3)
+        await client.shutdown()
+    }
+
     @Test("A call without a readable token file is not made")
     func noToken() async throws {
         let client = try client("http://127.0.0.1:1", token: .file(path: "/nonexistent/token"))
