@@ -61,6 +61,36 @@ struct BuildOrderTests {
         #expect(simulation.started.map(\.action.sequence) == [1, 2, 3, 4])
     }
 
+    @Test(
+        "Whatever of some routes is paused and resumed, the builds of a ref that wait go on in the order of their deliveries"
+    )
+    func resumedOfSeveral() {
+        for seed in testSeeds(20) {
+            var random = SeededRandom(seed: seed)
+            let simulation = CoreSimulation(seed: seed)
+            let routes = (0..<3).map { hook("h\($0)") }
+            for identity in routes { simulation.define(route(identity, [build("app")])) }
+            simulation.world = { _, _ in (.done, 1_000 * second) }
+            var sequence: UInt64 = 0
+            for _ in 0..<30 {
+                let paused = routes.filter { _ in Bool.random(using: &random) }
+                simulation.core.setPaused(Set(paused.map { .route($0) }), now: simulation.now)
+                for _ in 0..<Int.random(in: 1...8, using: &random) {
+                    sequence += 1
+                    simulation.deliver(sequence, to: routes.randomElement(using: &random)!, ref: "main")
+                }
+            }
+            simulation.core.setPaused([], now: simulation.now)
+            simulation.pump()
+            simulation.world = { _, _ in (.done, second) }
+            let running = simulation.started.count
+            simulation.run(for: 24 * hour)
+            let order = simulation.started.dropFirst(running).map(\.action.sequence)
+            #expect(simulation.open.isEmpty && order.count + running == Int(sequence), "seed \(seed)")
+            #expect(order == order.sorted(), "seed \(seed)")
+        }
+    }
+
     @Test("A build that was paused in its backoff is not overtaken when it goes on")
     func resumedInBackoff() {
         let simulation = CoreSimulation()

@@ -24,7 +24,17 @@ extension DispatcherCore {
             triggers[$0].state == .held && triggers[$0].queue != IndexList.none && !isPaused(triggers[$0])
         }
         // Each goes before those that came while it was held.
-        for slot in resumed.sorted(by: { triggers[$0].sequence > triggers[$1].sequence }) { resume(slot) }
+        var inOrder: [Int: [Int]] = [:]
+        for slot in resumed.sorted(by: { triggers[$0].place > triggers[$1].place }) {
+            let queue = Int(triggers[slot].queue)
+            // In an ordered queue backoff is waited for in line, and what was never held may be of an earlier delivery.
+            if queues[queue].isOrdered, triggers[slot].coalesceKey == nil {
+                inOrder[queue, default: []].append(slot)
+            } else {
+                resume(slot)
+            }
+        }
+        for (queue, slots) in inOrder.sorted(by: { $0.key < $1.key }) { enqueueInOrder(slots.reversed(), of: queue) }
     }
 
     func isPaused(_ trigger: Trigger) -> Bool {
@@ -64,8 +74,6 @@ extension DispatcherCore {
             }
             queues[Int(trigger.queue)].waitingByKey[key] = Int32(slot)
         }
-        // In an ordered queue backoff is waited for in line, and what was never held may be of an earlier delivery.
-        if queues[Int(trigger.queue)].isOrdered, trigger.coalesceKey == nil { return enqueueInOrder(slot) }
         if trigger.notBefore > now { delay(slot) } else { enqueueFirst(slot) }
     }
 }

@@ -26,19 +26,11 @@ extension DispatcherCore {
         listIfStartable(queue)
     }
 
-    /// The same, behind what waits there of earlier deliveries.
-    mutating func enqueueInOrder(_ slot: Int) {
-        let queue = Int(triggers[slot].queue)
-        triggers[slot].state = .queued
-        var earlier: [Int] = []
-        while queues[queue].waiting.first != IndexList.none,
-            triggers[Int(queues[queue].waiting.first)].sequence < triggers[slot].sequence,
-            let first = queues[queue].waiting.popFirst(triggers.links)
-        {
-            earlier.append(first)
-        }
-        queues[queue].waiting.prepend(slot, &triggers.links)
-        for other in earlier.reversed() { queues[queue].waiting.prepend(other, &triggers.links) }
+    /// The same for several of one queue, ascending: each behind what waits there of earlier deliveries.
+    mutating func enqueueInOrder(_ slots: [Int], of queue: Int) {
+        for slot in slots { triggers[slot].state = .queued }
+        let all = triggers.slots
+        queues[queue].waiting.merge(slots, &triggers.links) { all[$0].place < all[$1].place }
         listIfStartable(queue)
     }
 

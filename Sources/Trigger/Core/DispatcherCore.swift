@@ -98,6 +98,9 @@ package struct DispatcherCore: Sendable {
         var isFailureRecorded = false
         var mayHaveActed = false
 
+        /// In the order of deliveries, and of the entries of each.
+        var place: (UInt64, UInt16) { (sequence, planIndex) }
+
         /// The caller has retained `route` and `policy` for it.
         init(_ delivery: QueuedDelivery, planIndex: Int, queue: Int, route: Int, policy: Int) {
             sequence = delivery.sequence

@@ -25,6 +25,23 @@ struct IndexList: Sendable {
         count += 1
     }
 
+    /// Puts some where they belong, one after the other: each before the first that is not before it. One pass over the list and them.
+    mutating func merge(_ indexes: [Int], _ links: inout [Int32], isBefore: (Int, Int) -> Bool) {
+        var previous = Self.none
+        var next = first
+        for index in indexes {
+            while next != Self.none, isBefore(Int(next), index) {
+                previous = next
+                next = links[Int(next)]
+            }
+            links[index] = next
+            if previous == Self.none { first = Int32(index) } else { links[Int(previous)] = Int32(index) }
+            if next == Self.none { last = Int32(index) }
+            previous = Int32(index)
+            count += 1
+        }
+    }
+
     mutating func popFirst(_ links: [Int32]) -> Int? {
         guard first != Self.none else { return nil }
         let index = Int(first)
