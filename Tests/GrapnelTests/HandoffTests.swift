@@ -20,12 +20,26 @@ struct HandoffTests {
         let hints: HintChannel
         let handed = Locked<[UInt64]>([])
         let load = Locked(0)
+        let levels = Locked<[Logger.Level]>([])
         let handoff: Handoff
         var progress = Handoff.Progress()
         let wakeup = cl_eventfd()
 
         private struct NoRoutes: Trigger.RouteLookup {
             func definition(of route: RouteIdentity) -> RouteDefinition? { nil }
+        }
+
+        private struct Handler: LogHandler {
+            let levels: Locked<[Logger.Level]>
+            var metadata = Logger.Metadata()
+            var logLevel = Logger.Level.info
+
+            subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+                get { metadata[key] }
+                set { metadata[key] = newValue }
+            }
+
+            func log(event: LogEvent) { levels.withLock { $0.append(event.level) } }
         }
 
         init(hintCapacity: Int = 64, waitingMax: Int = 1000) throws {
@@ -38,7 +52,7 @@ struct HandoffTests {
             self.hints = hints
             let desk = JournalDesk(writer: writer, mailbox: HousekeepingMailbox(), hints: hints) { _ in }
             self.desk = desk
-            let (handed, load) = (handed, load)
+            let (handed, load, levels) = (handed, load, levels)
             let target = Handoff.Target(
                 load: { load.withLock { $0 } },
                 enqueue: { deliveries in
@@ -50,15 +64,15 @@ struct HandoffTests {
                 hints: hints, wakeup: wakeup, reader: writer.reader, target: target,
                 gate: ListingGate([], unlisted: [], routes: NoRoutes()), waitingMax: waitingMax,
                 durableSequence: { desk.durableSequence.load(ordering: .acquiring) },
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: time.clock)
+                logger: Logger(label: "test") { _ in Handler(levels: levels) }, clock: time.clock)
         }
 
         deinit { _ = cl_close(wakeup) }
 
         /// Makes a delivery durable.
         @discardableResult
-        func store() -> UInt64 {
-            let head = Array("POST /x HTTP/1.1\r\n\r\n".utf8)
+        func store(bytes: Int = 0) -> UInt64 {
+            let head = Array("POST /x HTTP/1.1\r\n\r\n".utf8) + [UInt8](repeating: 0x20, count: bytes)
             return head.withUnsafeBytes { head in
                 var append = DeliveryAppend()
                 append.head = head
@@ -103,6 +117,8 @@ struct HandoffTests {
             }
             _ = run()
         }
+
+        func logged(_ level: Logger.Level) -> Int { levels.withLock { all in all.count { $0 == level } } }
 
         var all: [UInt64] { handed.withLock { $0 } }
     }
@@ -151,6 +167,54 @@ struct HandoffTests {
         world.run(seconds: 120)
         #expect(world.all.sorted() == sequences + [later])
         #expect(world.all.firstIndex(of: later) != nil)
+    }
+
+    @Test("Behind a segment that cannot be read what lost its hint goes on; what lies there comes when it can be, once")
+    func unreadableSegment() throws {
+        let world = try World(hintCapacity: 2)
+        var sequences: [UInt64] = []
+        while world.writer.reader.segments.count < 4 { sequences.append(world.store(bytes: 4_000)) }
+        let segments = world.writer.reader.segments
+        let bad = try segments[1...2].map { try #require(world.disk.name(ofSegment: $0.number)) }
+        func isBad(_ sequence: UInt64) -> Bool {
+            (segments[1].baseSequence..<segments[3].baseSequence).contains(sequence)
+        }
+        world.disk.withFaults { $0.unreadable = [bad[0]: 0..<Int.max, bad[1]: 0..<Int.max] }
+        _ = world.run()
+        let readable = sequences.filter { !isBad($0) }
+        #expect(world.all == readable && readable.count < sequences.count && readable.last == sequences.last)
+        // Later ones come as ever.
+        let later = world.store()
+        _ = world.run()
+        #expect(world.all == readable + [later])
+        let before = world.disk.readCount
+        world.run(seconds: 3600)
+        #expect((60...1000).contains(world.disk.readCount - before))
+        #expect(world.logged(.error) == 2 && world.logged(.notice) == 0)
+        world.disk.withFaults { $0.unreadable[bad[0]] = nil }
+        world.run(seconds: 61)
+        #expect(world.all == readable + [later] + sequences.filter { isBad($0) && $0 < segments[2].baseSequence })
+        world.disk.withFaults { $0.unreadable = [:] }
+        world.run(seconds: 61)
+        #expect(world.all == readable + [later] + sequences.filter(isBad))
+        #expect(world.logged(.error) == 2 && world.logged(.notice) == 2)
+    }
+
+    @Test("A record's bytes that cannot be read keep those before and behind it in its segment from nothing")
+    func unreadableRecord() throws {
+        let world = try World(hintCapacity: 2)
+        let sequences = (0..<10).map { _ in world.store(bytes: 4_000) }
+        let segment = try #require(world.writer.reader.segments.last)
+        try #require(segment.baseSequence <= sequences[0])
+        let name = try #require(world.disk.name(ofSegment: segment.number))
+        let record = try #require(try world.writer.history.record(of: sequences[5]))
+        let end = Int(record.location.offset) + Int(record.location.length)
+        world.disk.withFaults { $0.unreadable = [name: end - 1_000..<end - 900] }
+        _ = world.run()
+        #expect(world.all == sequences.filter { $0 != sequences[5] })
+        world.disk.withFaults { $0.unreadable = [:] }
+        world.run(seconds: 61)
+        #expect(world.all == sequences.filter { $0 != sequences[5] } + [sequences[5]])
     }
 
     @Test("A redelivery with a plan of its own keeps its place among the deliveries", arguments: [64, 2])

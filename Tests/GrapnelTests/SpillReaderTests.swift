@@ -205,11 +205,100 @@ struct SpillReaderTests {
         parts.thread.start()
         disk.withFaults { $0.failReads = 1000 }
         let failed = await parts.reader.read(question([(hook("a"), own[0], own[9], 100)]))
-        #expect(failed.failure != nil && failed.deliveries.isEmpty)
+        #expect(failed.unread?.from == own[0] && failed.deliveries.isEmpty)
         #expect(failed.positions == [hook("a"): .init(next: own[0])])
         disk.withFaults { $0.failReads = 0 }
         let reading = await parts.reader.read(question([(hook("a"), own[0], own[9], 100)]))
-        #expect(reading.deliveries.map(\.delivery.sequence) == own)
+        #expect(reading.deliveries.map(\.delivery.sequence) == own && reading.unread == nil)
+        try await end(parts)
+    }
+
+    @Test("a segment that cannot be read is named with its sequences; what lies behind it can be asked for meanwhile")
+    func unreadableSegment() async throws {
+        let disk = SimulatedDisk(seed: 7)
+        let (parts, _) = try parts(disk)
+        let own = (0..<170).map { _ in store(parts.desk, hook("a"), bytes: 8_000) }
+        try #require(own.last ?? 0 > 0)
+        let segments = parts.writer.reader.segments
+        try #require(segments.count >= 3)
+        let bad = segments[1]
+        let last = try #require(bad.lastSequence)
+        let name = try #require(disk.name(ofSegment: bad.number))
+        parts.thread.start()
+        disk.withFaults { $0.unreadable = [name: 0..<Int.max] }
+        let before = await parts.reader.read(question([(hook("a"), own[0], own[169], 1000)]))
+        let unread = try #require(before.unread)
+        #expect(unread.segment == bad.number && unread.from == bad.baseSequence && unread.through == last)
+        #expect(before.deliveries.map(\.delivery.sequence) == own.filter { $0 < bad.baseSequence })
+        #expect(before.positions == [hook("a"): .init(next: bad.baseSequence)] && before.failure == nil)
+        let behind = await parts.reader.read(question([(hook("a"), last + 1, own[169], 1000)]))
+        #expect(behind.deliveries.map(\.delivery.sequence) == own.filter { $0 > last } && behind.unread == nil)
+        disk.withFaults { $0.unreadable = [:] }
+        let healed = await parts.reader.read(question([(hook("a"), bad.baseSequence, last, 1000)]))
+        #expect(healed.deliveries.map(\.delivery.sequence) == own.filter { bad.baseSequence...last ~= $0 })
+        try await end(parts)
+    }
+
+    @Test("a few bytes that cannot be read cost those around them, no more")
+    func unreadableBytes() async throws {
+        let disk = SimulatedDisk(seed: 8)
+        let (parts, _) = try parts(disk)
+        let own = (0..<100).map { _ in store(parts.desk, hook("a"), bytes: 8_000) }
+        let segment = try #require(parts.writer.reader.segments.last { $0.baseSequence < own[50] })
+        let name = try #require(disk.name(ofSegment: segment.number))
+        parts.thread.start()
+        // So that the index is there.
+        _ = try parts.writer.history.walk(.forwards) { _ in true }
+        let offset = 600_000
+        disk.withFaults { $0.unreadable = [name: offset..<offset + 1] }
+        var found: [UInt64] = []
+        var missing: [ClosedRange<UInt64>] = []
+        var next = own[0]
+        for _ in 0..<50 where next <= own[99] {
+            let reading = await parts.reader.read(question([(hook("a"), next, own[99], 1000)]))
+            found += reading.deliveries.map(\.delivery.sequence)
+            guard let unread = reading.unread else { break }
+            missing.append(unread.from...unread.through)
+            next = unread.through + 1
+        }
+        #expect(!missing.isEmpty && missing.allSatisfy { $0.count <= 64 })
+        #expect(found == own.filter { sequence in !missing.contains { $0.contains(sequence) } })
+        #expect(found.count >= 30)
+        try await end(parts)
+    }
+
+    @Test("deliveries whose plans cannot be read wait; those around them do not")
+    func unreadablePlans() async throws {
+        let disk = SimulatedDisk(seed: 9)
+        let (before, _) = try parts(disk)
+        let sequences = (0..<8).map { _ in store(before.desk, hook("a")) }
+        for sequence in sequences[2...4] {
+            before.desk.mailbox.post(.plan(sequence: sequence, entries: [PlanEntry(actionKind: 4, target: [1])]))
+        }
+        before.desk.close(nowUnixNanoseconds: 2_000_000_000)
+        let (parts, _) = try parts(disk)
+        // Each is in the first segment; its records of deliveries are looked at first, by an index.
+        parts.thread.start()
+        _ = try parts.writer.history.walk(.forwards) { _ in true }
+        let all = question([(hook("a"), sequences[0], sequences[7], 100)])
+        var isPartial = false
+        for index in 0..<12 {
+            disk.withFaults {
+                $0.failReadAt = index
+                $0.failReadCount = 1000
+            }
+            let reading = await parts.reader.read(all)
+            disk.withFaults { $0.failReadAt = .max }
+            guard let unread = reading.unread, unread.from > sequences[0] else { continue }
+            isPartial = true
+            #expect(unread.from == sequences[2] && unread.through <= sequences[4], "\(unread)")
+            #expect(reading.deliveries.map(\.delivery.sequence) == Array(sequences[0..<2]))
+            #expect(reading.positions[hook("a")]?.next == sequences[2])
+        }
+        #expect(isPartial)
+        let whole = await parts.reader.read(all)
+        #expect(whole.deliveries.map(\.delivery.sequence) == sequences)
+        #expect(whole.deliveries.filter { $0.plan != nil }.map(\.delivery.sequence) == Array(sequences[2...4]))
         try await end(parts)
     }
 
@@ -246,7 +335,7 @@ struct SpillReaderTests {
             disk.withFaults { $0.failReadAt = .max }
             let found = reading.deliveries.map(\.delivery.sequence)
             #expect(found == Array(own.prefix(found.count)))
-            if reading.failure != nil {
+            if reading.unread != nil {
                 #expect(reading.positions == [hook("a"): .init(next: (found.last ?? own[0] - 1) + 1)])
             } else {
                 #expect(found == own)

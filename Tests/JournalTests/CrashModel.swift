@@ -382,11 +382,15 @@ final class CrashModel {
     private func records() throws -> [UInt64: [UInt8]] {
         var found: [UInt64: [UInt8]] = [:]
         var last: UInt64 = 0
-        try writer.reader.follow(from: 1, through: writer.nextSequence) { record in
-            verify(record.sequence > last, "sequences grow")
-            last = record.sequence
-            found[record.sequence] = Array(record.body)
-            return true
+        do {
+            try writer.reader.follow(from: 1, through: writer.nextSequence) { record in
+                verify(record.sequence > last, "sequences grow")
+                last = record.sequence
+                found[record.sequence] = Array(record.body)
+                return true
+            }
+        } catch {
+            throw error.cause
         }
         return found
     }

@@ -50,6 +50,8 @@ final class SimulatedDisk: Disk {
         /// How many reads from there on.
         var failReadCount = 1
         var failCode = EIO
+        /// Bytes of files that cannot be read.
+        var unreadable: [String: Range<Int>] = [:]
     }
 
     /// What a file shows, and what of it would survive. By memcpy and memset, so that debug builds are fast enough.
@@ -159,6 +161,11 @@ final class SimulatedDisk: Disk {
     var usedBytes: Int { state.withLock { $0.names.values.reduce(0) { $0 + $1.bytes.count } } }
     var openHandles: Int { state.withLock { $0.handles.count } }
     func content(_ name: String) -> [UInt8]? { state.withLock { $0.names[name]?.bytes } }
+
+    /// The file of a segment.
+    func name(ofSegment number: UInt64) -> String? {
+        names.first { UInt64($0.prefix(16), radix: 16) == number && !$0.hasSuffix(".preparing") }
+    }
 
     /// A read failed by chance since `forgetReadFaults`.
     var hadReadFaults: Bool { state.withLock { $0.hadReadFaults } }
@@ -377,6 +384,11 @@ final class SimulatedDisk: Disk {
                 return nil
             }
             guard let node = state.handles[file.descriptor] else { return nil }
+            let asked = Int(offset)..<Int(offset) + buffer.count
+            let isUnreadable = state.faults.unreadable.contains {
+                state.names[$0.key] === node && $0.value.overlaps(asked)
+            }
+            if isUnreadable { return nil }
             let start = min(Int(offset), node.bytes.count)
             let length = min(buffer.count, node.bytes.count - start)
             if length > 0 {

@@ -5,16 +5,6 @@ import Testing
 
 @Suite("What is left to the journal")
 struct SpillBookTests {
-    private func range(_ from: UInt64, _ through: UInt64, count: Int) -> SpilledRange {
-        var range = SpilledRange(
-            QueuedDelivery(
-                sequence: from, receivedNanoseconds: from * second, route: hook("x"),
-                location: DeliveryLocation(segment: 1, offset: 0, length: 0)), isRecovered: false)
-        range.through = through
-        range.count = count
-        return range
-    }
-
     @Test("A route takes more while it holds less than is free, and one delivery always")
     func room() {
         #expect(SpillBook.hasRoom(held: 49, free: 50) && !SpillBook.hasRoom(held: 50, free: 50))
@@ -22,20 +12,20 @@ struct SpillBookTests {
         #expect(!SpillBook.hasRoom(held: 1, free: 0) && !SpillBook.hasRoom(held: 1, free: 1))
         var book = SpillBook()
         #expect(book.isCalm(free: 51, of: 100) && !book.isCalm(free: 50, of: 100))
-        book.spill(range(5, 5, count: 1), of: hook("a"))
+        book.spill(spilledRange(5, 5, count: 1), of: hook("a"))
         #expect(!book.isCalm(free: 100, of: 100), "a route with spilled deliveries keeps its order")
     }
 
     @Test("Is read again only where a route holds no more than half of what is free, one reading at a time")
     func lowWater() {
         var book = SpillBook()
-        book.spill(range(5, 90, count: 40), of: hook("a"))
+        book.spill(spilledRange(5, 90, count: 40), of: hook("a"))
         #expect(book.nextQuestion(now: epoch, free: 50) { _ in 26 } == nil)
         let question = book.nextQuestion(now: epoch + second, free: 50) { _ in 25 }
         #expect(question?.from == 5 && question?.routes[hook("a")] == .init(from: 5, through: 90, room: 12))
         #expect(book.reserved == 12)
         var large = SpillBook()
-        large.spill(range(5, 90_000, count: 80_000), of: hook("a"))
+        large.spill(spilledRange(5, 90_000, count: 80_000), of: hook("a"))
         #expect(large.nextQuestion(now: epoch, free: 100_000) { _ in 4_097 } == nil)
         let next = large.nextQuestion(now: epoch + second, free: 100_000) { _ in 4_096 }
         #expect(next?.routes[hook("a")]?.room == SpillBook.batchMax)
@@ -45,8 +35,8 @@ struct SpillBookTests {
     @Test("With nothing free a route that holds none gets one")
     func nothingFree() {
         var book = SpillBook()
-        book.spill(range(5, 90, count: 40), of: hook("a"))
-        book.spill(range(6, 91, count: 40), of: hook("b"))
+        book.spill(spilledRange(5, 90, count: 40), of: hook("a"))
+        book.spill(spilledRange(6, 91, count: 40), of: hook("b"))
         let question = book.nextQuestion(now: epoch, free: -3) { $0 == hook("a") ? 1 : 0 }
         #expect(question?.routes == [hook("b"): .init(from: 6, through: 91, room: 1)])
     }
@@ -54,8 +44,8 @@ struct SpillBookTests {
     @Test("Each route comes to its turn; one that lies before the place of reading is left out")
     func turns() {
         var book = SpillBook()
-        book.spill(range(5, 90, count: 40), of: hook("a"))
-        book.spill(range(50, 90, count: 20), of: hook("b"))
+        book.spill(spilledRange(5, 90, count: 40), of: hook("a"))
+        book.spill(spilledRange(50, 90, count: 20), of: hook("b"))
         var firsts: [UInt64] = []
         for turn in 1...4 {
             guard let question = book.nextQuestion(now: epoch + UInt64(turn) * second, free: 20, held: { _ in 0 })
@@ -75,7 +65,7 @@ struct SpillBookTests {
         "Ends when all was read, goes on where the reading ended, and begins anew before that for one that comes late")
     func ends() {
         var book = SpillBook()
-        book.spill(range(5, 9, count: 3), of: hook("a"))
+        book.spill(spilledRange(5, 9, count: 3), of: hook("a"))
         #expect(book.count == 3 && book.oldestReceivedNanoseconds == 5 * second)
         let covered = { (book: SpillBook) in book.ranges.map { [$0.range.from, $0.range.through] } }
         #expect(covered(book) == [[5, 9]])
@@ -92,8 +82,8 @@ struct SpillBookTests {
         #expect(book.count == 1 && book.oldestReceivedNanoseconds == 9 * second && covered(book) == [[9, 9]])
         // While it is read again, one comes from before and one from behind.
         _ = book.nextQuestion(now: epoch + second, free: 100) { _ in 0 }
-        book.spill(range(2, 2, count: 1), of: hook("a"))
-        book.spill(range(12, 12, count: 1), of: hook("a"))
+        book.spill(spilledRange(2, 2, count: 1), of: hook("a"))
+        book.spill(spilledRange(12, 12, count: 1), of: hook("a"))
         reading.deliveries = []
         reading.positions[hook("a")] = .init(next: 10)
         book.take(reading, now: epoch + second)
@@ -108,13 +98,13 @@ struct SpillBookTests {
     @Test("What comes while it is read is read next, wherever the reading has been by then")
     func arrivals() {
         var book = SpillBook()
-        book.spill(range(100, 1_000, count: 3), of: hook("b"))
-        book.spill(range(200, 9_000, count: 90), of: hook("a"))
+        book.spill(spilledRange(100, 1_000, count: 3), of: hook("b"))
+        book.spill(spilledRange(200, 9_000, count: 90), of: hook("a"))
         _ = book.nextQuestion(now: epoch, free: 100) { _ in 0 }
         for sequence in [1_500, 1_400, 1_600] as [UInt64] {
-            book.spill(range(sequence, sequence, count: 1), of: hook("b"))
+            book.spill(spilledRange(sequence, sequence, count: 1), of: hook("b"))
         }
-        book.spill(range(7_000, 7_000, count: 1), of: hook("a"))
+        book.spill(spilledRange(7_000, 7_000, count: 1), of: hook("a"))
         var reading = SpillReading()
         reading.positions = [hook("a"): .init(next: 4_200), hook("b"): .init(next: 4_200)]
         book.take(reading, now: epoch)
@@ -134,7 +124,7 @@ struct SpillBookTests {
     @Test("After a failure it is asked again, a second later")
     func failure() {
         var book = SpillBook()
-        book.spill(range(5, 9, count: 3), of: hook("a"))
+        book.spill(spilledRange(5, 9, count: 3), of: hook("a"))
         let first = book.nextQuestion(now: epoch, free: 100) { _ in 0 }
         var reading = SpillReading()
         reading.failure = "away"
@@ -145,7 +135,7 @@ struct SpillBookTests {
     }
 
     @Test(
-        "Whatever comes in whatever order, some late, with crashes, pauses and failing reads: bounded, in order, nothing lost, nothing done twice",
+        "Whatever comes in whatever order, some late, with crashes, pauses, failing reads and places that cannot be read: bounded, in order, nothing lost, nothing done twice",
         arguments: testSeeds(60))
     func randomSchedules(seed: UInt64) {
         var settings = DispatcherSettings()
@@ -171,9 +161,10 @@ struct SpillBookTests {
         }
         // What a crash forgets, the next life takes up: without any, nothing heals by itself.
         let crashes = Bool.random(using: &random)
+        let isSpoilt = Bool.random(using: &random)
         let lateOneIn = Int.random(in: 2...8, using: &random)
         for _ in 0..<Int.random(in: 50...400, using: &random) {
-            switch Int.random(in: 0..<16, using: &random) {
+            switch Int.random(in: 0..<18, using: &random) {
             case 0..<5:
                 // Storms on one.
                 let count = Int.random(in: 1...10, using: &random)
@@ -187,6 +178,8 @@ struct SpillBookTests {
                         fails: Int.random(in: 0..<6, using: &random) == 0)
                 }
             case 12, 13, 14: run.handOverLate()
+            case 15: if isSpoilt { run.spoil() }
+            case 16: run.heal()
             default:
                 if crashes, Int.random(in: 0..<4, using: &random) == 0 {
                     run.crash()
@@ -199,6 +192,7 @@ struct SpillBookTests {
             }
         }
         run.simulation.core.setPaused([], now: run.simulation.now)
+        run.heal(all: true)
         for _ in 0..<5_000 {
             run.run(for: 2 * second)
             run.answer(looks: 20)

@@ -18,7 +18,11 @@ final class SpillSimulation {
     private(set) var loadMax = 0
     /// In the log and not handed over yet.
     private var unread: [(sequence: UInt64, route: RouteIdentity)] = []
-    /// All that were not handed over in their order.
+    /// Where the log cannot be read.
+    private var places: [SpillReading.Unread] = []
+    private var placeNumber: UInt64 = 0
+    private(set) var unreadCount = 0
+    /// All that were not handed over in their order, or were looked for where the log could not be read.
     private(set) var late: Set<UInt64> = []
 
     private enum Reading {
@@ -51,6 +55,22 @@ final class SpillSimulation {
             offer(sequence, route, isRecovered: false)
         }
         step()
+    }
+
+    /// Some of the log cannot be read from now on.
+    func spoil() {
+        guard let first = log.randomElement(using: &random)?.sequence else { return }
+        placeNumber += 1
+        places.append(
+            SpillReading.Unread(
+                segment: placeNumber, from: first, through: first + UInt64.random(in: 0...60, using: &random),
+                reason: "EIO"))
+    }
+
+    /// One of these places can be read again, or all.
+    func heal(all: Bool = false) {
+        if all { return places.removeAll() }
+        if let index = places.indices.randomElement(using: &random) { places.remove(at: index) }
     }
 
     /// Hands over one whose record can be read by now. False: there is none.
@@ -145,6 +165,15 @@ final class SpillSimulation {
         var position = question.from
         for record in log where record.sequence >= question.from {
             if looked == looks { break }
+            let unread = places.filter { ($0.from...$0.through).contains(record.sequence) }.min { $0.from < $1.from }
+            if let unread {
+                unreadCount += 1
+                reading.unread = unread
+                reading.unread?.from = max(unread.from, question.from)
+                position = max(unread.from, question.from)
+                late.formUnion(log.lazy.map(\.sequence).filter { (unread.from...unread.through).contains($0) })
+                break
+            }
             looked += 1
             position = record.sequence + 1
             guard let wanted = open[record.route], (wanted.from...wanted.through).contains(record.sequence) else {
@@ -163,7 +192,9 @@ final class SpillSimulation {
         }
         for (route, wanted) in open {
             // It may have looked beyond the end of what was asked for of the route.
-            reading.positions[route] = .init(next: looked < looks ? wanted.through + 1 : max(wanted.from, position))
+            let isWhole = looked < looks && reading.unread == nil
+            reading.positions[route] = .init(
+                next: isWhole ? wanted.through + 1 : max(wanted.from, min(position, wanted.through + 1)))
         }
         return reading
     }
@@ -203,4 +234,15 @@ final class SpillSimulation {
         simulation.run(for: duration)
         step()
     }
+}
+
+/// Of any route.
+func spilledRange(_ from: UInt64, _ through: UInt64, count: Int) -> SpilledRange {
+    var range = SpilledRange(
+        QueuedDelivery(
+            sequence: from, receivedNanoseconds: from * second, route: hook("x"),
+            location: DeliveryLocation(segment: 1, offset: 0, length: 0)), isRecovered: false)
+    range.through = through
+    range.count = count
+    return range
 }

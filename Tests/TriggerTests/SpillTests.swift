@@ -12,6 +12,8 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
         var plans: [UInt64: [EncodedPlanEntry]] = [:]
         var outcomes: [UInt64: [OutcomeEntry]] = [:]
         var readings = 0
+        /// A segment that cannot be read.
+        var unread: SpillReading.Unread?
         /// Readings that know what is owed are not given yet.
         var isHeldBack = false
     }
@@ -65,6 +67,10 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
                 guard record.sequence >= question.from, let wanted = open[record.route],
                     (wanted.from...wanted.through).contains(record.sequence)
                 else { continue }
+                if let unread = state.unread, (unread.from...unread.through).contains(record.sequence) {
+                    reading.unread = unread
+                    break
+                }
                 guard wanted.room > 0 else {
                     reading.positions[record.route] = .init(
                         next: record.sequence, receivedNanoseconds: record.receivedNanoseconds)
@@ -78,7 +84,10 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
                         delivery: record, plan: state.plans[record.sequence],
                         outcomes: state.outcomes[record.sequence] ?? []))
             }
-            for (route, wanted) in open { reading.positions[route] = .init(next: wanted.through + 1) }
+            for (route, wanted) in open {
+                let end = min(reading.unread?.from ?? .max, wanted.through + 1)
+                reading.positions[route] = .init(next: max(wanted.from, end))
+            }
             return reading
         }
     }
@@ -135,7 +144,9 @@ struct SpillTests {
     private let storm = hook("storm")
     private let calm = hook("calm", namespace: "team-b")
 
-    private func dispatcher(held: Int = 100, planner: (any DeliveryPlanner)? = nil) -> Dispatcher {
+    private func dispatcher(
+        held: Int = 100, planner: (any DeliveryPlanner)? = nil, logger: Logger = Logger(label: "test")
+    ) -> Dispatcher {
         let retry = RetryPolicy(backoffNanoseconds: 10_000_000, maxBackoffNanoseconds: 20_000_000)
         routes.define(route(storm, [post("http://away.test/x")], retry: retry))
         routes.define(route(calm, [post("http://here.test/x")], retry: retry))
@@ -146,7 +157,7 @@ struct SpillTests {
         settings.breakerPauseMaxNanoseconds = 20_000_000
         return Dispatcher(
             log: log, routes: routes, runners: ActionRunners(http: target.runner), planner: planner, spilled: log,
-            decodeEvent: { _ in Event() }, settings: settings, logger: Logger(label: "test"))
+            decodeEvent: { _ in Event() }, settings: settings, logger: logger)
     }
 
     private func wait(_ condition: () async -> Bool) async -> Bool {
@@ -198,6 +209,34 @@ struct SpillTests {
         #expect(await wait { log.finals(storm).count == 600 })
         let done = target.done.filter { $0 <= 500 || $0 > 600 }
         #expect(done == done.sorted() && Set(done).count == 600)
+        await dispatcher.drain(deadline: .now + .seconds(5))
+    }
+
+    @Test(
+        "Where the journal cannot be read, what waits behind goes on, in order; what waits there is done when it can be, once"
+    )
+    func unreadablePlace() async {
+        let lines = LineLog()
+        let dispatcher = dispatcher(logger: lines.logger)
+        dispatcher.setPaused(.route(storm), true)
+        dispatcher.enqueue((1...500).map { log.add($0, storm) })
+        #expect(await wait { dispatcher.metrics.spilled.value == 450 })
+        log.state.withLock { $0.unread = .init(segment: 7, from: 101, through: 300, reason: "EIO") }
+        dispatcher.setPaused(.route(storm), false)
+        #expect(await wait { target.done.count == 300 })
+        dispatcher.enqueue((501...600).map { log.add($0, storm) })
+        #expect(await wait { target.done.count == 400 })
+        #expect(target.done == Array(1...100) + Array(301...600))
+        #expect(await wait { dispatcher.metrics.spilled.value > 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        func said(_ text: String) -> [String] { lines.lines.filter { $0.contains(text) } }
+        #expect(said("cannot be read").count == 1)
+        #expect(said("cannot be read").first?.contains("segment=7 sequences=101-300") == true, "\(lines.lines)")
+        #expect(said("could be read").isEmpty)
+        log.state.withLock { $0.unread = nil }
+        #expect(await wait { log.finals(storm).count == 600 })
+        #expect(target.done == Array(1...100) + Array(301...600) + Array(101...300))
+        #expect(await wait { dispatcher.metrics.spilled.value == 0 })
+        #expect(said("cannot be read").count == 1 && said("could be read").count == 1)
         await dispatcher.drain(deadline: .now + .seconds(5))
     }
 

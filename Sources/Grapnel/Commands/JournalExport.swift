@@ -122,13 +122,13 @@ struct ExportRun {
             // In pages: nothing is written while the log is walked.
             var page: [UInt64] = []
             let end: JournalHistory.WalkEnd
-            do throws(JournalError) {
+            do throws(UnreadablePlace) {
                 end = try survey.history.walk(.forwards, from: start, looksMax: 1000) {
                     page.append($0.sequence)
                     return true
                 }
             } catch {
-                throw .journal(error)
+                throw .journal(error.cause)
             }
             for sequence in page { try add(sequence, survey, file) }
             if case .stopped(let following) = end { next = following } else { next = nil }

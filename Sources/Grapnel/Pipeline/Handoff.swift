@@ -2,7 +2,7 @@
 //
 // A thread of its own, so that neither the loop nor the journal's writer reads back what it wrote. It turns a hint into a
 // QueuedDelivery by reading the record's meta from its segment, which is pinned while it is owed. If hints were lost because the ring
-// was full, it follows the journal from the first lost one. While the dispatcher has not looked at what it was given, it
+// was full, it follows the journal from the first lost one (Handoff+Missed). While the dispatcher has not looked at what it was given, it
 // waits: the ring fills, and the journal keeps the rest. What the dispatcher does not take, it leaves to the journal by itself
 // (SpillBook). What cannot be read is read again later (UnreadRecords); what comes after it does not wait.
 //
@@ -26,13 +26,13 @@ final class Handoff: Sendable {
 
     private let hints: HintChannel
     private let wakeup: Int32
-    private let reader: JournalReader
+    let reader: JournalReader
     private let target: Target
     private let gate: ListingGate
     /// The highest sequence that is durable.
     private let durableSequence: @Sendable () -> UInt64
-    private let logger: Logger
-    private let clock: LoopClock
+    let logger: Logger
+    let clock: LoopClock
     private let isStopping = Atomic<Bool>(false)
     let hasEnded = Atomic<Bool>(false)
 
@@ -49,22 +49,10 @@ final class Handoff: Sendable {
     struct Progress {
         /// What is at or below this was handed over, by hint or by following: sequences only grow.
         fileprivate var handedThrough: UInt64 = 0
-        fileprivate var missed: [MissedRange] = []
+        var missed: [MissedRange] = []
         fileprivate var unread = UnreadRecords()
 
         init() {}
-    }
-
-    /// Deliveries whose hints were lost.
-    fileprivate struct MissedRange {
-        /// The first that was not handed over.
-        var next: UInt64
-        var through: UInt64
-        /// Where the last one lies that was.
-        var place: RecordLocation?
-        /// After a failure; `due` is 0 before the first.
-        var tries = 0
-        var due: UInt64 = 0
     }
 
     init(
@@ -129,16 +117,16 @@ final class Handoff: Sendable {
     }
 
     /// As many as may be handed over at once.
-    private var room: Int { max(1, min(Self.batchMax, waitingMax - target.load())) }
+    var room: Int { max(1, min(Self.batchMax, waitingMax - target.load())) }
 
     /// Deliveries on their way; a part of it may have been handed over.
-    private struct Batch {
+    struct Batch {
         var waiting: [QueuedDelivery] = []
         var handedCount = 0
         var count: Int { handedCount + waiting.count }
     }
 
-    private func hand(_ batch: inout Batch) {
+    func hand(_ batch: inout Batch) {
         target.enqueue(gate.admit(batch.waiting))
         batch.handedCount += batch.waiting.count
         batch.waiting.removeAll(keepingCapacity: true)
@@ -196,7 +184,7 @@ final class Handoff: Sendable {
     }
 
     /// A redelivery with a plan of its own is handed over at once, behind what is in the batch.
-    private func take(_ record: StoredRecord, at location: RecordLocation, into batch: inout Batch) {
+    func take(_ record: StoredRecord, at location: RecordLocation, into batch: inout Batch) {
         // Else it is no delivery that this version knows.
         guard let delivery = QueuedDelivery(record, at: location) else { return }
         guard record.header.flags.contains(.planned) else { return batch.waiting.append(delivery) }
@@ -219,44 +207,6 @@ final class Handoff: Sendable {
         let through = durableSequence()
         progress.missed.append(MissedRange(next: max(from, progress.handedThrough + 1), through: through))
         progress.handedThrough = max(progress.handedThrough, through)
-        return true
-    }
-
-    /// Reads on from the journal, as much as there is room for. True when something was missed and is not to wait.
-    private func followMissed(_ progress: inout Progress) -> Bool {
-        guard !progress.missed.isEmpty else { return false }
-        let now = clock.monotonic()
-        guard let index = progress.missed.firstIndex(where: { $0.due <= now }) else { return false }
-        var missed = progress.missed[index]
-        var batch = Batch()
-        let room = room
-        // Set when there was no room for all.
-        var isLeft = false
-        do throws(JournalError) {
-            try reader.follow(from: missed.next, through: missed.through, after: missed.place) { record in
-                missed.next = record.sequence + 1
-                missed.place = record.location
-                missed.tries = 0
-                if record.header.decision == .accepted { take(record, at: record.location, into: &batch) }
-                isLeft = batch.count >= room
-                return !isLeft
-            }
-        } catch {
-            if missed.tries == 0 {
-                logger.error(
-                    "the journal cannot be followed; what was missed will be tried again, and runs then",
-                    metadata: ["from": "\(missed.next)", "error": "\(error.message)"])
-            }
-            missed.due = now &+ UnreadRecords.delay(missed.tries)
-            missed.tries += 1
-            isLeft = true
-        }
-        hand(&batch)
-        if isLeft, missed.next <= missed.through {
-            progress.missed[index] = missed
-        } else {
-            progress.missed.remove(at: index)
-        }
         return true
     }
 }

@@ -80,23 +80,16 @@ final class SpillReader: SpilledDeliveries {
         let owed = zip(walk.found, states).compactMap { found, state in
             state.flatMap { gated.contains(found.sequence) ? nil : (found, $0) }
         }
-        // Where not all can be read, one by one: what lies before the place that cannot does not wait for it.
-        let stories = try? history.stories(of: owed.filter(\.1.isPlanned).map(\.0.sequence))
+        let (stories, unread) = stories(of: owed.filter(\.1.isPlanned).map(\.0.sequence))
+        if let unread { walk.end(before: unread) }
         var unplanned: [UInt64] = []
-        for (found, state) in owed {
-            do throws(JournalError) {
-                var story = stories?[found.sequence]
-                if state.isPlanned, story == nil { story = try history.stories(of: [found.sequence])[found.sequence] }
-                if state.isPlanned, story?.plan == nil {
-                    // It stays owed, as after a restart: to do what is configured would be something else.
-                    unplanned.append(found.sequence)
-                } else {
-                    reading.deliveries.append(recovered(found, state, story))
-                }
-            } catch {
-                // From here on once more.
-                walk.end(before: found, error.message)
-                break
+        for (found, state) in owed where found.sequence < unread?.from ?? .max {
+            let story = stories[found.sequence]
+            if state.isPlanned, story?.plan == nil {
+                // It stays owed, as after a restart: to do what is configured would be something else.
+                unplanned.append(found.sequence)
+            } else {
+                reading.deliveries.append(recovered(found, state, story))
             }
         }
         if let first = unplanned.first {
@@ -106,7 +99,29 @@ final class SpillReader: SpilledDeliveries {
         }
         reading.positions = walk.positions
         reading.failure = walk.failure
+        reading.unread = walk.unread.map {
+            SpillReading.Unread(
+                segment: $0.segment, from: $0.from, through: $0.through, reason: $0.cause.message)
+        }
         return reading
+    }
+
+    /// Plans and outcomes of deliveries, ascending, before the first that cannot be read.
+    private func stories(of sequences: [UInt64]) -> ([UInt64: DeliveryStory], UnreadablePlace?) {
+        var readable = sequences[...]
+        var unread: UnreadablePlace?
+        while !readable.isEmpty {
+            do throws(UnreadablePlace) {
+                return (try history.stories(of: Array(readable)), unread)
+            } catch {
+                // Those before it, once. If there is another such place, all before this one are tried again another time.
+                let first = unread == nil ? error.from : readable.first ?? error.from
+                let through = unread == nil ? error.through : readable.last ?? error.through
+                unread = UnreadablePlace(segment: error.segment, from: first, through: through, cause: error.cause)
+                readable = readable.prefix { $0 < first }
+            }
+        }
+        return ([:], unread)
     }
 
     private func states(of sequences: [UInt64]) async -> [OwedState?]? {
@@ -149,6 +164,8 @@ struct SpillWalk {
     private(set) var positions: [RouteIdentity: SpillReading.Position] = [:]
     /// Why it ended early; what was found before counts.
     private(set) var failure: String?
+    /// The same, where it can go on behind that place.
+    private(set) var unread: UnreadablePlace?
 
     init(_ question: SpillQuestion) { self.question = question }
 
@@ -187,11 +204,13 @@ struct SpillWalk {
                     sequence: summary.sequence, receivedNanoseconds: summary.receivedAtUnixNanoseconds, route: route))
             return true
         }
-        do throws(JournalError) {
+        do throws(UnreadablePlace) {
             let end = try history.walk(.forwards, from: question.from, looksMax: question.looksMax, look)
             isWhole = isWhole || end == .end || lastPosition > through
         } catch {
-            failure = error.message
+            unread = error
+            // All before it was looked at.
+            lastPosition = error.from
         }
         self.found = found
         positions = full
@@ -207,10 +226,11 @@ struct SpillWalk {
         if isWhole, through > durable { failure = "the journal's last group is not durable yet" }
     }
 
-    /// What was found from this one on is left for another time.
-    mutating func end(before delivery: Found, _ reason: String) {
-        failure = reason
-        for other in found where other.sequence >= delivery.sequence {
+    /// What was found from this place on is left for another time.
+    mutating func end(before place: UnreadablePlace) {
+        unread = place
+        failure = nil
+        for other in found where other.sequence >= place.from {
             guard let position = positions[other.route], position.next > other.sequence else { continue }
             positions[other.route] = SpillReading.Position(
                 next: other.sequence, receivedNanoseconds: other.receivedNanoseconds)

@@ -4,6 +4,7 @@
 // failure, so that a sector that is bad for good costs one look a minute and nobody else anything. Pure.
 
 internal import Journal
+internal import Trigger
 
 struct UnreadRecords: Sendable {
     struct Entry: Sendable {
@@ -14,8 +15,6 @@ struct UnreadRecords: Sendable {
 
     /// What is beyond waits for a restart. 48 bytes each.
     static let countMax = 65_536
-    private static let delayNanoseconds: UInt64 = 1_000_000_000
-    private static let delayNanosecondsMax: UInt64 = 60_000_000_000
 
     private var entries: [Entry] = []
     /// When the first of them is to be read; nil without any.
@@ -23,13 +22,10 @@ struct UnreadRecords: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// How long to wait after so many failures, in nanoseconds.
-    static func delay(_ tries: Int) -> UInt64 { min(delayNanoseconds << UInt64(min(tries, 6)), delayNanosecondsMax) }
-
     /// `tries`: failures before this one. False when there is no room.
     mutating func add(_ hint: DeliveryHint, tries: Int = 0, now: UInt64) -> Bool {
         guard entries.count < Self.countMax else { return false }
-        let entry = Entry(hint: hint, tries: tries, due: now &+ Self.delay(tries))
+        let entry = Entry(hint: hint, tries: tries, due: now &+ RereadDelay.nanoseconds(tries))
         due = min(due ?? .max, entry.due)
         entries.append(entry)
         return true

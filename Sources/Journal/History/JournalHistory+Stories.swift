@@ -9,20 +9,17 @@ extension JournalHistory {
     }
 
     /// Plans and events of accepted deliveries; one for each, without a plan where none is in the log. What a delivery's own record
-    /// says is not looked at: `state` is that of the events alone. Throws when the disk cannot be read.
-    public func stories(of sequences: [UInt64]) throws(JournalError) -> [UInt64: DeliveryStory] {
+    /// says is not looked at: `state` is that of the events alone. Throws when the disk cannot be read, with the sequences of those whose
+    /// stories are not known by that.
+    public func stories(of sequences: [UInt64]) throws(UnreadablePlace) -> [UInt64: DeliveryStory] {
         let sought = Set(sequences).sorted()
         var told = Dictionary(uniqueKeysWithValues: sought.map { ($0, Told()) })
         guard let first = sought.first else { return [:] }
         let limit = durableThrough
-        do throws(DiskError) {
-            for segment in reader.directory.segments {
-                let last = segment.lastSequence ?? limit
-                guard last >= first, segment.baseSequence <= limit else { continue }
-                try takeMentions(of: sought.prefix { $0 <= last }, in: segment, limit, &told)
-            }
-        } catch {
-            throw JournalError(error)
+        for segment in reader.directory.segments {
+            let last = segment.lastSequence ?? limit
+            guard last >= first, segment.baseSequence <= limit else { continue }
+            try takeMentions(of: sought.prefix { $0 <= last }, in: segment, limit, &told)
         }
         return told.mapValues {
             var story = $0.story
@@ -33,25 +30,39 @@ extension JournalHistory {
 
     private func takeMentions(
         of sought: ArraySlice<UInt64>, in segment: SegmentDirectory.Known, _ limit: UInt64, _ told: inout [UInt64: Told]
-    ) throws(DiskError) {
-        guard let (handle, index) = try index(of: segment, limit) else { return }
-        var records: [Int: [UInt64]] = [:]
-        for sequence in sought {
-            for offset in index.mentions(of: sequence) { records[offset, default: []].append(sequence) }
+    ) throws(UnreadablePlace) {
+        // Those of which it may speak, ascending: of all, until its index is known.
+        var concerned = sought
+        do throws(DiskError) {
+            guard let (handle, index) = try index(of: segment, limit) else { return }
+            var records: [Int: [UInt64]] = [:]
+            for sequence in sought {
+                for offset in index.mentions(of: sequence) { records[offset, default: []].append(sequence) }
+            }
+            guard !records.isEmpty else { return }
+            var walk = SegmentWalk(reader, handle)
+            for (offset, named) in records.sorted(by: { $0.key < $1.key }) {
+                concerned = named[...]
+                walk.skip(to: offset)
+                guard let (header, place) = try walk.next(through: limit), place == offset else { continue }
+                let new = Set(named.filter { told[$0]?.seen.insert(header.sequence).inserted == true })
+                guard !new.isEmpty, let head = try walk.head(of: header, at: offset) else { continue }
+                take(header, head, of: new, &told)
+            }
+        } catch {
+            throw UnreadablePlace(
+                segment: segment.number, from: concerned.first ?? 0, through: concerned.last ?? 0, cause: error)
         }
-        guard !records.isEmpty else { return }
-        var walk = SegmentWalk(reader, handle)
-        for (offset, named) in records.sorted(by: { $0.key < $1.key }) {
-            walk.skip(to: offset)
-            guard let (header, place) = try walk.next(through: limit), place == offset else { continue }
-            let new = Set(named.filter { told[$0]?.seen.insert(header.sequence).inserted == true })
-            guard !new.isEmpty, let head = try walk.head(of: header, at: offset) else { continue }
-            if header.type == .plan, let entries = head.withByteReader(PlanCoding.decode) {
-                for sequence in new { told[sequence]?.story.take(plan: entries, at: header.timeUnixNanoseconds) }
-            } else if header.type == .outcome, let entries = head.withByteReader(OutcomeCoding.decode) {
-                for entry in entries where new.contains(entry.sequence) {
-                    told[entry.sequence]?.story.take(entry, at: header.timeUnixNanoseconds)
-                }
+    }
+
+    private func take(
+        _ header: RecordHeader, _ head: [UInt8], of named: Set<UInt64>, _ told: inout [UInt64: Told]
+    ) {
+        if header.type == .plan, let entries = head.withByteReader(PlanCoding.decode) {
+            for sequence in named { told[sequence]?.story.take(plan: entries, at: header.timeUnixNanoseconds) }
+        } else if header.type == .outcome, let entries = head.withByteReader(OutcomeCoding.decode) {
+            for entry in entries where named.contains(entry.sequence) {
+                told[entry.sequence]?.story.take(entry, at: header.timeUnixNanoseconds)
             }
         }
     }

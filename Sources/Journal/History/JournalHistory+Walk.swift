@@ -10,16 +10,18 @@ extension JournalHistory {
     }
 
     /// Calls `body` with each delivery from `sequence` on (included; nil: from the newest or the oldest), until it returns false or
-    /// `looksMax` were shown. What is damaged is left out; recovery has reported it. Throws when the disk cannot be read.
+    /// `looksMax` were shown. What is damaged is left out; recovery has reported it. Throws where the disk cannot be read: what lies before
+    /// that place in the walk's direction has been shown.
     public func walk(
         _ direction: Direction, from sequence: UInt64? = nil, looksMax: Int = 10_000, _ body: (DeliverySummary) -> Bool
-    ) throws(JournalError) -> WalkEnd {
+    ) throws(UnreadablePlace) -> WalkEnd {
         // First how far, then where: what is durable lies in the segments that are known afterwards.
         let limit = durableThrough
         let isForwards = direction == .forwards
         let range = isForwards ? (sequence ?? 0)...UInt64.max : 0...(sequence ?? .max)
+        let pieces = pieces(range, limit)
         var rest = max(looksMax, 1)
-        for piece in isForwards ? pieces(range, limit) : pieces(range, limit).reversed() {
+        for index in isForwards ? Array(pieces.indices) : pieces.indices.reversed() {
             var end: WalkEnd?
             func show(_ summary: DeliverySummary) -> Bool {
                 rest -= 1
@@ -31,22 +33,36 @@ extension JournalHistory {
                 }
                 return false
             }
-            do throws(DiskError) {
-                switch piece {
-                case .segment(let segment): try visit(segment, direction, range, limit, show)
-                case .moved(let sequence, let location):
-                    guard let handle = try reader.handle(of: location.segment),
-                        let record = try reader.record(location, handle), record.sequence == sequence,
-                        let summary = DeliverySummary(record)
-                    else { continue }
-                    _ = show(summary)
+            switch pieces[index] {
+            case .segment(let segment): try visit(segment, direction, range, limit, show)
+            case .moved(let sequence, let location):
+                let record: StoredRecord?
+                do throws(DiskError) {
+                    guard let handle = try reader.handle(of: location.segment) else { continue }
+                    record = try reader.record(location, handle)
+                } catch {
+                    throw unreadable(pieces, index, direction, location.segment, error)
                 }
-            } catch {
-                throw JournalError(error)
+                guard let record, record.sequence == sequence, let summary = DeliverySummary(record) else { continue }
+                _ = show(summary)
             }
             if let end { return end }
         }
         return .end
+    }
+
+    /// The copied record at `index`, with those that follow it in the walk out of the same segment.
+    private func unreadable(
+        _ pieces: [Piece], _ index: Int, _ direction: Direction, _ segment: UInt64, _ cause: DiskError
+    ) -> UnreadablePlace {
+        let following = direction == .forwards ? Array(pieces[index...]) : pieces[...index].reversed()
+        var sequences: [UInt64] = []
+        for piece in following {
+            guard case .moved(let sequence, let location) = piece, location.segment == segment else { break }
+            sequences.append(sequence)
+        }
+        return UnreadablePlace(
+            segment: segment, from: sequences.min() ?? 0, through: sequences.max() ?? 0, cause: cause)
     }
 
     /// What may hold deliveries of a range, ascending.
@@ -72,22 +88,34 @@ extension JournalHistory {
     private func visit(
         _ segment: SegmentDirectory.Known, _ direction: Direction, _ range: ClosedRange<UInt64>, _ limit: UInt64,
         _ body: (DeliverySummary) -> Bool
-    ) throws(DiskError) {
-        guard let (handle, index) = try index(of: segment, limit), !index.marks.isEmpty else { return }
-        let last = segment.lastSequence ?? limit
+    ) throws(UnreadablePlace) {
+        let last = min(range.upperBound, segment.lastSequence ?? limit)
+        let first = max(range.lowerBound, segment.baseSequence)
+        let found: (JournalReader.Handle, SegmentIndex)?
+        do throws(DiskError) {
+            found = try index(of: segment, limit)
+        } catch {
+            throw UnreadablePlace(segment: segment.number, from: first, through: last, cause: error)
+        }
+        guard let (handle, index) = found, !index.marks.isEmpty else { return }
         let from = index.markIndex(of: range.lowerBound) ?? 0
-        guard let through = index.markIndex(of: min(range.upperBound, last)) else { return }
+        guard let through = index.markIndex(of: last) else { return }
         let blocks = Array(from...max(from, through))
         for block in direction == .forwards ? blocks : blocks.reversed() {
-            let end = block + 1 < index.marks.count ? index.marks[block + 1].sequence - 1 : last
+            let start = index.marks[block].sequence
+            let end = block + 1 < index.marks.count ? min(last, index.marks[block + 1].sequence - 1) : last
             var summaries: [DeliverySummary] = []
-            var walk = SegmentWalk(
-                reader, handle, from: index.marks[block].offset, after: index.marks[block].sequence - 1)
-            while let (header, offset) = try walk.next(through: min(end, range.upperBound)) {
-                guard !header.isCopied, header.type == .delivery, range.contains(header.sequence) else { continue }
-                if let summary = walk.withHeader(at: offset, { DeliverySummary($0, at: $1, header: header) }) {
-                    summaries.append(summary)
+            do throws(DiskError) {
+                var walk = SegmentWalk(reader, handle, from: index.marks[block].offset, after: start - 1)
+                while let (header, offset) = try walk.next(through: end) {
+                    guard !header.isCopied, header.type == .delivery, range.contains(header.sequence) else { continue }
+                    if let summary = walk.withHeader(at: offset, { DeliverySummary($0, at: $1, header: header) }) {
+                        summaries.append(summary)
+                    }
                 }
+            } catch {
+                throw UnreadablePlace(
+                    segment: segment.number, from: max(first, start), through: end, cause: error)
             }
             for summary in direction == .forwards ? summaries : summaries.reversed() {
                 guard body(summary) else { return }

@@ -73,10 +73,11 @@ public final class JournalReader: Sendable {
     /// Calls `body` with each delivery from sequence `first` through `last`, in order of sequence; stops when it returns
     /// false. Deliveries that were copied forward are found in their old place while it exists, and where they were copied
     /// to afterwards. `last` must be durable. What is damaged is left out; recovery has reported it. `place`: where the record
-    /// `first - 1` lies, so that what stands before it need not be looked at again.
+    /// `first - 1` lies, so that what stands before it need not be looked at again. Throws where the disk cannot be read: what lies
+    /// before that place was given.
     public func follow(
         from first: UInt64, through last: UInt64, after place: RecordLocation? = nil, _ body: (StoredRecord) -> Bool
-    ) throws(JournalError) {
+    ) throws(UnreadablePlace) {
         guard first <= last else { return }
         var next = first
         for segment in directory.segments {
@@ -84,14 +85,15 @@ public final class JournalReader: Sendable {
             // What was copied forward out of segments that are gone, also while this was under way.
             let before = min(last, segment.baseSequence &- 1)
             guard try followMoved(&next, before, body), segment.baseSequence <= last else { return }
+            // The rest of the segment, or the record that is being read.
+            var through = min(last, segment.lastSequence ?? last)
             do throws(DiskError) {
                 guard let handle = try handle(of: segment.number) else { continue }
                 let start = try start(after: place, first, handle)
-                guard try follow(handle, from: start, &next, min(last, segment.lastSequence ?? last), body) else {
-                    return
-                }
+                guard try follow(handle, from: start, &next, &through, body) else { return }
             } catch {
-                throw JournalError(error)
+                throw UnreadablePlace(
+                    segment: segment.number, from: max(next, segment.baseSequence), through: through, cause: error)
             }
         }
     }
@@ -99,10 +101,16 @@ public final class JournalReader: Sendable {
     /// False: `body` has had enough.
     private func followMoved(
         _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
-    ) throws(JournalError) -> Bool {
+    ) throws(UnreadablePlace) -> Bool {
         guard next <= last else { return true }
         for (sequence, location) in directory.moved(between: next...last) {
-            guard let record = try read(location, expecting: sequence) else { continue }
+            let record: StoredRecord?
+            do throws(JournalError) {
+                record = try read(location, expecting: sequence)
+            } catch {
+                throw UnreadablePlace(segment: location.segment, from: sequence, through: sequence, cause: error)
+            }
+            guard let record else { continue }
             next = sequence + 1
             if !body(record) { return false }
         }
@@ -119,9 +127,9 @@ public final class JournalReader: Sendable {
         return UInt64(place.offset)
     }
 
-    /// False: `body` has had enough.
+    /// False: `body` has had enough. When it throws, what cannot be read lies from `next` through `last`.
     private func follow(
-        _ handle: Handle, from start: UInt64, _ next: inout UInt64, _ last: UInt64, _ body: (StoredRecord) -> Bool
+        _ handle: Handle, from start: UInt64, _ next: inout UInt64, _ last: inout UInt64, _ body: (StoredRecord) -> Bool
     ) throws(DiskError) -> Bool {
         var offset = start
         while true {
@@ -131,10 +139,18 @@ public final class JournalReader: Sendable {
             if header.isCopied { continue }
             guard header.sequence <= last else { return true }
             guard header.type == .delivery, header.sequence >= next else { continue }
-            next = header.sequence + 1
+            next = header.sequence
             let location = RecordLocation(segment: handle.number, offset: UInt32(here), length: header.totalLength)
-            guard let record = try record(location, handle) else { continue }
-            if !body(record) { return false }
+            let record: StoredRecord?
+            do throws(DiskError) {
+                record = try self.record(location, handle)
+            } catch {
+                // What stands behind it can be found.
+                last = header.sequence
+                throw error
+            }
+            next = header.sequence + 1
+            if let record, !body(record) { return false }
         }
     }
 

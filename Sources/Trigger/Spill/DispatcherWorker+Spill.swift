@@ -64,7 +64,7 @@ extension DispatcherWorker {
         let found = reading.deliveries.map {
             (delivery: $0, isRecovered: spills.isRecovered($0.delivery.sequence, of: $0.delivery.route))
         }
-        spills.take(reading, now: now)
+        report(spills.take(reading, now: now))
         for (recovered, isRecovered) in found {
             let sequence = recovered.delivery.sequence
             // It may have ended since the journal was asked.
@@ -74,6 +74,23 @@ extension DispatcherWorker {
             } else {
                 plan(recovered.delivery, now)
             }
+        }
+    }
+
+    /// One line when a place cannot be read, and one when all that waited there was read.
+    private func report(_ news: SpillPlaceNews) {
+        func metadata(_ place: SpillReading.Unread) -> Logger.Metadata {
+            ["segment": "\(place.segment)", "sequences": "\(place.from)-\(place.through)"]
+        }
+        if let place = news.began {
+            var metadata = metadata(place)
+            metadata["reason"] = "\(place.reason)"
+            parts.logger.warning(
+                "a place in the journal cannot be read: what waits there is tried again, what waits behind it goes on",
+                metadata: metadata)
+        }
+        for place in news.ended {
+            parts.logger.notice("what waited at a place in the journal could be read", metadata: metadata(place))
         }
     }
 

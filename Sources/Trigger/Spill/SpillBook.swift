@@ -11,7 +11,11 @@
 //       └──────── read again <───────┘
 //
 // Once a delivery of a route is spilled, all later ones are, until the last of them was read: so a route's deliveries keep their order.
-// One reading at a time serves the route that waits for longest, and with it all others that have room and nothing before its place.
+// One reading at a time serves the route that waits for longest, and with it all others that have room (SpilledRoutes).
+//
+// Where the journal cannot be read, what may lie there is put aside (SpillPlace) and tried again later, and its routes go on behind it:
+// what lies behind such a place overtakes what lies in it. A place may reach over more than what cannot be read, and over what is done:
+// the journal says what is owed, so that nothing is done twice.
 
 import Delivery
 
@@ -21,27 +25,22 @@ struct SpillBook: Sendable {
     static let looksMax = 4_096
     /// A route that holds more is not read again: readings follow each other faster than its actions can.
     static let refillBelow = 4_096
+    /// Places that cannot be read and are known one by one. Each may have a range for each spilled route; what is beyond goes to the nearest.
+    static let placesMax = 16
     /// A look at who has room costs a fraction of a microsecond for each route.
     private static let lookNanosecondsOfOne: UInt64 = 2_000
     private static let failurePauseNanoseconds: UInt64 = 1_000_000_000
 
-    private struct Entry: Sendable {
-        var range: SpilledRange
-        /// The reading that began at its place last.
-        var turn: UInt64
-        /// The first of what was spilled since its route was asked for: the reading may have passed that place already.
-        var arrived: SpilledRange?
-    }
-
-    private var entries: [RouteIdentity: Entry] = [:]
-    /// The question under way.
-    private var asked: SpillQuestion?
-    private var turns: UInt64 = 0
+    /// What is read on and on.
+    private var ahead = SpilledRoutes()
+    private var places: [SpillPlace] = []
+    /// The question under way; it is of `ahead`, or of `places[place]`.
+    private var asked: (question: SpillQuestion, place: Int?)?
     private var lookAt: UInt64 = 0
     private var isLookDue = false
+    /// Whose turn was last.
+    private var lane = 0
 
-    /// How many deliveries are spilled.
-    private(set) var count = 0
     /// How many the question under way asked for.
     private(set) var reserved = 0
     /// The highest sequence that was read again. One at or below it that comes from elsewhere may have been taken and done by then:
@@ -50,114 +49,123 @@ struct SpillBook: Sendable {
     /// The last reading failed.
     private(set) var isFailing = false
 
-    var isEmpty: Bool { entries.isEmpty }
-    var routeCount: Int { entries.count }
+    var isEmpty: Bool { ahead.isEmpty && places.isEmpty }
+    /// How many deliveries are spilled, more or less.
+    var count: Int { places.reduce(ahead.count) { $0 + $1.count } }
+    var placeCount: Int { places.count }
+
     /// When `nextQuestion` must be asked again if nothing else happens.
-    var wakeAt: UInt64? { isLookDue && asked == nil && !entries.isEmpty ? lookAt : nil }
+    var wakeAt: UInt64? {
+        guard asked == nil else { return nil }
+        let due = places.lazy.filter { !$0.waiting.isEmpty }.map { max($0.due, lookAt) }.min()
+        guard isLookDue, !isEmpty else { return due }
+        return min(due ?? .max, lookAt)
+    }
 
-    func holds(_ route: RouteIdentity) -> Bool { entries[route] != nil }
+    /// Whether a delivery that comes now belongs behind others of its route.
+    func holds(_ route: RouteIdentity) -> Bool { ahead[route] != nil }
 
-    /// Whether a delivery of before the start may have been acted on.
+    /// Whether a delivery of the reading under way is of before the start, and may have been acted on.
     func isRecovered(_ sequence: UInt64, of route: RouteIdentity) -> Bool {
-        sequence <= entries[route]?.range.recoveredThrough ?? 0
+        let routes = asked?.place.map { places[$0].trying } ?? ahead
+        return sequence <= routes[route]?.recoveredThrough ?? 0
     }
 
     /// Looks at all.
-    var oldestReceivedNanoseconds: UInt64? { entries.values.lazy.map(\.range.oldestReceivedNanoseconds).min() }
+    var oldestReceivedNanoseconds: UInt64? { lanes.compactMap(\.oldestReceivedNanoseconds).min() }
 
-    var ranges: [(route: RouteIdentity, range: SpilledRange)] { entries.map { ($0.key, $0.value.range) } }
+    /// One for each route.
+    var ranges: [(route: RouteIdentity, range: SpilledRange)] {
+        var all = ahead
+        for lane in lanes.dropFirst() { all.formUnion(lane) }
+        return Array(all.ranges)
+    }
 
-    /// Whether any delivery may be taken without a look at its route: nothing is spilled, and below half of all no route can hold more
-    /// than is free.
-    func isCalm(free: Int, of max: Int) -> Bool { entries.isEmpty && free * 2 > max }
+    private var lanes: [SpilledRoutes] { [ahead] + places.flatMap { [$0.waiting, $0.trying] } }
+
+    /// Whether any delivery may be taken without a look at its route: none waits behind others, and below half of all no route can hold
+    /// more than is free.
+    func isCalm(free: Int, of max: Int) -> Bool { ahead.isEmpty && free * 2 > max }
 
     /// Whether a route that has nothing spilled and holds `held` may hold one more.
     static func hasRoom(held: Int, free: Int) -> Bool { held < max(free, 1) }
 
     mutating func spill(_ range: SpilledRange, of route: RouteIdentity) {
-        count += range.count
-        if entries[route] == nil {
-            entries[route] = Entry(range: range, turn: turns)
-        } else {
-            entries[route]?.range.formUnion(range)
-        }
-        if asked?.routes[route] != nil, range.from < entries[route]?.arrived?.from ?? .max {
-            entries[route]?.arrived = range
-        }
+        let isAsked = asked.map { $0.place == nil && $0.question.routes[route] != nil } ?? false
+        ahead.add(range, of: route, isAsked: isAsked)
         isLookDue = true
     }
 
     /// What to read now; nil: nothing, or not yet. `free` is what the dispatcher may still hold, `held` what it holds of a route.
     mutating func nextQuestion(now: UInt64, free: Int, held: (RouteIdentity) -> Int) -> SpillQuestion? {
-        guard asked == nil, !entries.isEmpty else { return nil }
+        guard asked == nil, !isEmpty else { return nil }
         guard now >= lookAt else {
             isLookDue = true
             return nil
         }
         isLookDue = false
-        lookAt = now &+ UInt64(entries.count) &* Self.lookNanosecondsOfOne
-        var ready: [(route: RouteIdentity, range: SpilledRange, held: Int)] = []
-        var first: (turn: UInt64, from: UInt64)?
-        for (route, entry) in entries {
-            let held = held(route)
-            guard held == 0 || held <= Self.refillBelow && held * 2 <= free else { continue }
-            ready.append((route, entry.range, held))
-            let place = (entry.turn, entry.range.from)
-            if first.map({ place < $0 }) ?? true { first = place }
+        for index in places.indices { places[index].beginTrying(now: now) }
+        let routeCount = places.reduce(ahead.routeCount) { $0 + $1.trying.routeCount }
+        lookAt = now &+ UInt64(routeCount) &* Self.lookNanosecondsOfOne
+        // All in turn: 0 is what lies ahead, the others are the places.
+        for _ in 0...places.count {
+            lane = (lane + 1) % (places.count + 1)
+            let place = lane == 0 ? nil : lane - 1
+            let question =
+                if let place { places[place].trying.question(free: free, held: held) } else {
+                    ahead.question(free: free, held: held)
+                }
+            guard let question else { continue }
+            reserved = question.routes.values.reduce(0) { $0 + $1.room }
+            asked = (question, place)
+            return question
         }
-        guard let from = first?.from else { return nil }
-        // Who begins there has its room first; the others in the order of their places.
-        ready = ready.filter { $0.range.from >= from }.sorted { $0.range.from < $1.range.from }
-        var question = SpillQuestion(from: from, routes: [:], looksMax: Self.looksMax)
-        var rest = min(free, Self.batchMax)
-        turns += 1
-        for (route, range, held) in ready {
-            guard rest > 0 || (held == 0 && reserved < Self.batchMax) else { continue }
-            let room = max(1, min((free - held) / 2, rest))
-            rest -= room
-            reserved += room
-            question.routes[route] = SpillQuestion.Wanted(from: range.from, through: range.through, room: room)
-            // The others may not be reached.
-            if range.from == from { entries[route]?.turn = turns }
-        }
-        asked = question
-        return question
+        return nil
     }
 
-    /// The end of the reading under way: what was found is the dispatcher's now, except for what it holds already.
-    mutating func take(_ reading: SpillReading, now: UInt64) {
-        guard let asked else { return }
-        self.asked = nil
+    /// The end of the reading under way, and what it tells of places: what was found is the dispatcher's now, except for what it holds already.
+    @discardableResult
+    mutating func take(_ reading: SpillReading, now: UInt64) -> SpillPlaceNews {
+        var news = SpillPlaceNews()
+        guard let (question, place) = asked else { return news }
+        asked = nil
         reserved = 0
         isFailing = reading.failure != nil
         if isFailing { lookAt = now &+ Self.failurePauseNanoseconds }
         isLookDue = true
-        var found: [RouteIdentity: Int] = [:]
-        for delivery in reading.deliveries {
-            found[delivery.delivery.route, default: 0] += 1
-            rereadThrough = max(rereadThrough, delivery.delivery.sequence)
-        }
-        for (route, wanted) in asked.routes {
-            guard var entry = entries[route] else { continue }
-            let before = entry.range.count
-            entry.range.count = max(1, before - (found[route] ?? 0))
-            if let position = reading.positions[route] {
-                entry.range.from = max(wanted.from, position.next)
-                if let received = position.receivedNanoseconds { entry.range.oldestReceivedNanoseconds = received }
+        for delivery in reading.deliveries { rereadThrough = max(rereadThrough, delivery.delivery.sequence) }
+        let rest =
+            if let place { places[place].trying.take(reading, of: question) } else {
+                ahead.take(reading, of: question)
             }
-            // Something before that came meanwhile: it is next, and what was found now is passed by then.
-            if let arrived = entry.arrived, arrived.from <= entry.range.from {
-                entry.range.from = arrived.from
-                entry.range.oldestReceivedNanoseconds = arrived.oldestReceivedNanoseconds
-            }
-            entry.arrived = nil
-            if entry.range.from > entry.range.through {
-                entries[route] = nil
-                count -= before
-            } else {
-                entries[route] = entry
-                count -= before - entry.range.count
+        if let unread = reading.unread, !rest.unread.isEmpty { news.began = putAside(rest.unread, unread, now) }
+        // Those that were counted and not met may lie where it cannot be read.
+        for (route, count) in rest.ended where count > 0 {
+            for index in places.indices {
+                if places[index].add(count: count, of: route) { break }
             }
         }
+        news.ended = places.filter(\.isEmpty).map(\.name)
+        places.removeAll(where: \.isEmpty)
+        return news
+    }
+
+    /// Gives the place when it is news.
+    private mutating func putAside(
+        _ ranges: [RouteIdentity: SpilledRange], _ unread: SpillReading.Unread, _ now: UInt64
+    ) -> SpillReading.Unread? {
+        if let index = places.firstIndex(where: { $0.name.segment == unread.segment }) {
+            _ = places[index].wait(ranges, at: unread, now: now)
+            return nil
+        }
+        if places.count >= Self.placesMax,
+            let nearest = places.indices.min(by: { places[$0].distance(to: unread) < places[$1].distance(to: unread) })
+        {
+            return places[nearest].wait(ranges, at: unread, now: now) ? unread : nil
+        }
+        var place = SpillPlace(unread)
+        _ = place.wait(ranges, at: unread, now: now)
+        places.append(place)
+        return unread
     }
 }

@@ -81,10 +81,31 @@ public struct SpillReading: Sendable {
         }
     }
 
+    /// What the disk does not give.
+    public struct Unread: Sendable, Equatable {
+        /// Where the bytes lie.
+        public var segment: UInt64
+        /// The deliveries that it concerns have sequences from here on ...
+        public var from: UInt64
+        /// ... through here.
+        public var through: UInt64
+        /// Without secrets.
+        public var reason: String
+
+        public init(segment: UInt64, from: UInt64, through: UInt64, reason: String) {
+            self.segment = segment
+            self.from = from
+            self.through = through
+            self.reason = reason
+        }
+    }
+
     /// In the order of the sequences, with what the journal knows of their plans and outcomes.
     public var deliveries: [RecoveredDelivery] = []
     /// How far it was looked, for each route of the question.
     public var positions: [RouteIdentity: Position] = [:]
+    /// The first place that could not be read: the reading ended before it. What lies behind it can be asked for.
+    public var unread: Unread?
     /// Why there is no more, and asking again at once is of no use; without secrets.
     public var failure: String?
 
