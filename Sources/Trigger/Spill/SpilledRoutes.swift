@@ -61,30 +61,34 @@ struct SpilledRoutes: Sendable {
 
     /// What to read next; nil: no route has room. `free` is what the dispatcher may still hold, `held` what it holds of a route.
     mutating func question(free: Int, held: (RouteIdentity) -> Int) -> SpillQuestion? {
-        var ready: [(route: RouteIdentity, range: SpilledRange, held: Int)] = []
+        // Small, as there may be thousands: names are copied of those that are asked for.
+        var ready: [(from: UInt64, held: Int, index: Dictionary<RouteIdentity, Entry>.Index)] = []
         var first: (turn: UInt64, from: UInt64)?
-        for (route, entry) in entries {
-            let held = held(route)
+        for index in entries.indices {
+            let held = held(entries[index].key)
             guard held == 0 || held <= SpillBook.refillBelow && held * 2 <= free else { continue }
-            ready.append((route, entry.range, held))
-            let place = (entry.turn, entry.range.from)
+            let place = (entries.values[index].turn, entries.values[index].range.from)
+            ready.append((place.1, held, index))
             if first.map({ place < $0 }) ?? true { first = place }
         }
         guard let from = first?.from else { return nil }
         // Who begins there has its room first; the others in the order of their places.
-        ready = ready.filter { $0.range.from >= from }.sorted { $0.range.from < $1.range.from }
+        ready.removeAll { $0.from < from }
+        ready.sort { $0.from < $1.from }
         var question = SpillQuestion(from: from, routes: [:], looksMax: SpillBook.looksMax)
         var rest = min(free, SpillBook.batchMax)
         var reserved = 0
         turns += 1
-        for (route, range, held) in ready {
-            guard rest > 0 || (held == 0 && reserved < SpillBook.batchMax) else { continue }
+        for (place, held, index) in ready {
+            guard reserved < SpillBook.batchMax else { break }
+            guard rest > 0 || held == 0 else { continue }
             let room = max(1, min((free - held) / 2, rest))
             rest -= room
             reserved += room
-            question.routes[route] = SpillQuestion.Wanted(from: range.from, through: range.through, room: room)
+            question.routes[entries[index].key] = SpillQuestion.Wanted(
+                from: place, through: entries.values[index].range.through, room: room)
             // The others may not be reached.
-            if range.from == from { entries[route]?.turn = turns }
+            if place == from { entries.values[index].turn = turns }
         }
         return question
     }
