@@ -110,4 +110,49 @@ struct SpillPlaceTests {
         #expect(book.isEmpty && read.count == 100)
         #expect(began >= 66 && ended > 0, "\(began) \(ended)")
     }
+
+    @Test("While some places cannot be read all else is done, in its order; when they can be, the rest is")
+    func othersGoOn() {
+        var settings = DispatcherSettings()
+        settings.heldDeliveriesMax = 40
+        let run = SpillSimulation(settings: settings, seed: 5)
+        let routes = (0..<3).map { hook("h\($0)", namespace: "team-\($0)") }
+        for identity in routes {
+            run.simulation.define(
+                route(identity, [post("http://\(identity.name).test/x")], coalesce: Coalesce(by: .none)))
+        }
+        run.simulation.world = { _, _ in (.done, second / 10) }
+        run.simulation.core.setPaused(Set(routes.map { .route($0) }), now: run.simulation.now)
+        for index in 0..<900 { run.arrive(at: routes[index % 3]) }
+        let sequences = run.log.map(\.sequence)
+        run.spoil(sequences[200]...sequences[260])
+        run.spoil(sequences[500]...sequences[500])
+        run.spoil(sequences[700]...sequences[899])
+        func settle() {
+            for _ in 0..<500 {
+                run.run(for: second)
+                run.answer(looks: 50)
+            }
+            run.keep()
+        }
+        run.simulation.core.setPaused([], now: run.simulation.now)
+        settle()
+        let owed = run.log.map(\.sequence).filter(run.isOwed)
+        #expect(owed == Array(sequences[200...260]) + [sequences[500]] + Array(sequences[700...]))
+        #expect(run.book.placeCount == 3 && run.simulation.core.owedDeliveryCount == 0)
+        #expect((3...300).contains(run.book.count))
+        // A new one does not wait for them.
+        run.arrive(at: routes[0])
+        settle()
+        #expect(!run.isOwed(run.log.last?.sequence ?? 0))
+        run.heal(all: true)
+        settle()
+        #expect(!run.log.contains { run.isOwed($0.sequence) } && run.book.isEmpty && run.book.count == 0)
+        for route in routes {
+            let taken = run.taken[route] ?? []
+            #expect(Set(taken).count == taken.count && taken.count >= 300)
+            let (apart, others) = (taken.filter(run.late.contains), taken.filter { !run.late.contains($0) })
+            #expect(others == others.sorted() && apart.count > 80)
+        }
+    }
 }

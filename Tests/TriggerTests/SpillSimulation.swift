@@ -21,7 +21,6 @@ final class SpillSimulation {
     /// Where the log cannot be read.
     private var places: [SpillReading.Unread] = []
     private var placeNumber: UInt64 = 0
-    private(set) var unreadCount = 0
     /// All that were not handed over in their order, or were looked for where the log could not be read.
     private(set) var late: Set<UInt64> = []
 
@@ -60,11 +59,14 @@ final class SpillSimulation {
     /// Some of the log cannot be read from now on.
     func spoil() {
         guard let first = log.randomElement(using: &random)?.sequence else { return }
+        spoil(first...first + UInt64.random(in: 0...60, using: &random))
+    }
+
+    func spoil(_ range: ClosedRange<UInt64>) {
         placeNumber += 1
         places.append(
             SpillReading.Unread(
-                segment: placeNumber, from: first, through: first + UInt64.random(in: 0...60, using: &random),
-                reason: "EIO"))
+                segment: placeNumber, from: range.lowerBound, through: range.upperBound, reason: "EIO"))
     }
 
     /// One of these places can be read again, or all.
@@ -167,7 +169,6 @@ final class SpillSimulation {
             if looked == looks { break }
             let unread = places.filter { ($0.from...$0.through).contains(record.sequence) }.min { $0.from < $1.from }
             if let unread {
-                unreadCount += 1
                 reading.unread = unread
                 reading.unread?.from = max(unread.from, question.from)
                 position = max(unread.from, question.from)
