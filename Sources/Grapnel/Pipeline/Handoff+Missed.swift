@@ -26,11 +26,13 @@ extension Handoff {
     /// Ranges that are known one by one, 72 bytes each. What lies behind a place that cannot be read waits with it when there are more.
     static let missedMax = 4_096
 
-    /// Reads on from the journal, as much as there is room for. True when something was missed and is not to wait.
-    func followMissed(_ progress: inout Progress) -> Bool {
+    /// Reads on from the journal, as much as there is room for: of what could not be read before, or of the rest, which comes before later
+    /// hints. True when something was missed and is not to wait.
+    func followMissed(_ progress: inout Progress, wasUnread: Bool) -> Bool {
         guard !progress.missed.isEmpty else { return false }
         let now = clock.monotonic()
-        guard let index = progress.missed.firstIndex(where: { $0.due <= now }) else { return false }
+        let due = progress.missed.firstIndex { $0.due <= now && ($0.unreadSegment != nil) == wasUnread }
+        guard let index = due else { return false }
         var missed = progress.missed.remove(at: index)
         var batch = Batch()
         let room = room

@@ -96,9 +96,11 @@ final class Handoff: Sendable {
     /// Hands over some of what there is. Gives how many milliseconds to sleep unless woken, 0 for not at all.
     func turn(_ progress: inout Progress) -> Int32 {
         if target.load() >= waitingMax { return Self.fullMilliseconds }
-        if readAgain(&progress) || followMissed(&progress) || drainRing(&progress) || beginFollowing(&progress) {
-            return 0
-        }
+        if readAgain(&progress) || followMissed(&progress, wasUnread: false) { return 0 }
+        let isMore = drainRing(&progress) || beginFollowing(&progress)
+        // Beside what comes, however long the disk takes to fail, and however much comes.
+        if target.load() < waitingMax, followMissed(&progress, wasUnread: true) { return 0 }
+        if isMore { return 0 }
         hints.bell.prepareToSleep()
         if hints.ring.depth > 0 || hints.overflowFrom.load(ordering: .acquiring) != 0 {
             hints.bell.cancelSleep()
