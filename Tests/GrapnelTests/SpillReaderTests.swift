@@ -28,8 +28,8 @@ struct SpillReaderTests {
     private func parts(_ disk: SimulatedDisk, gated: [RecoveredDelivery] = []) throws -> (Parts, RecoveryReport) {
         let (writer, report) = try JournalWriter.open(
             options: JournalOptions(
-                // The records are of 1970, the thread's clock is not: nothing must be too old.
-                maxBytes: 3 << 20, maxAgeSeconds: 4_000_000_000, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10,
+                // The records are of 1970, the thread's clock is not: nothing must be too old, nor a segment a quarter of that.
+                maxBytes: 3 << 20, maxAgeSeconds: 8_000_000_000, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10,
                 recordBytesMax: 256 << 10,
                 preparesInBackground: false), disk: disk, checksum: { cc_crc32($0, $1, $2) }, now: 1_000_000_000)
         let mailbox = HousekeepingMailbox()
