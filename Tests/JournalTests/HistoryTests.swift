@@ -312,6 +312,30 @@ struct HistoryTests {
         #expect(try sequences(writer.history, .forwards).0 == stored)
     }
 
+    @Test("what could not be read once is known when it can be read again")
+    func unreadableOnce() throws {
+        let disk = SimulatedDisk(seed: 9)
+        let (writer, _) = try openJournal(disk)
+        let sequence = try store(TestDelivery("x"), in: writer)
+        writer.appendPlan(sequence: sequence, entries: [PlanEntry(actionKind: 1, target: [1])], now: seconds(1001))
+        writer.appendOutcomes(
+            [OutcomeEntry(sequence: sequence, planIndex: 0, outcome: .failed, detail: 1, reason: "503")],
+            now: seconds(1002))
+        writer.appendOutcomes([OutcomeEntry(sequence: sequence, planIndex: 0, outcome: .done)], now: seconds(1003))
+        _ = writer.commit(now: seconds(1004))
+        let expected = try #require(try writer.history.story(of: sequence))
+        #expect(expected.state == .done && expected.events.count == 2)
+        var failed = 0
+        for place in 0..<20 {
+            let history = JournalHistory(reader: writer.reader)
+            disk.withFaults { $0.failReadAt = place }
+            if (try? history.stories(of: [sequence])) == nil { failed += 1 }
+            disk.withFaults { $0.failReadAt = .max }
+            #expect(try history.stories(of: [sequence])[sequence]?.events == expected.events, "read \(place) failed")
+        }
+        #expect(failed > 3)
+    }
+
     @Test("a story ends with the segment that is known to speak of it last")
     func throughSegment() throws {
         let (writer, _) = try openJournal(SimulatedDisk(seed: 31), .small(maxBytes: 4 << 20))

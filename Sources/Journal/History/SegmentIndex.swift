@@ -40,10 +40,8 @@ struct SegmentIndex {
         guard !isComplete, lastSequence < limit else { return }
         var walk = SegmentWalk(reader, handle, from: nextOffset, after: lastSequence)
         let knownMentions = mentions.count
-        // What was found before a read failed counts; the next call goes on behind it.
+        // What was found before a read failed counts; the next call goes on with the record that could not be read.
         defer {
-            nextOffset = walk.offset
-            lastSequence = walk.lastSequence
             if mentions.count > knownMentions {
                 mentions.sort { ($0.delivery, $0.offset) < ($1.delivery, $1.offset) }
             }
@@ -57,15 +55,17 @@ struct SegmentIndex {
                 deliveryCount += 1
             case .plan: mentions.append(Mention(delivery: header.reference, offset: offset))
             case .outcome:
-                guard let entries = try walk.head(of: header, at: offset)?.withByteReader(OutcomeCoding.decode) else {
-                    continue
-                }
+                let entries = try walk.head(of: header, at: offset)?.withByteReader(OutcomeCoding.decode) ?? []
                 for sequence in Set(entries.map(\.sequence)) {
                     mentions.append(Mention(delivery: sequence, offset: offset))
                 }
             case .delivery, .probe, .keep: break
             }
+            nextOffset = walk.offset
+            lastSequence = walk.lastSequence
         }
+        nextOffset = walk.offset
+        lastSequence = walk.lastSequence
         // Else the next may be written meanwhile.
         if isEnded { isComplete = true }
     }
