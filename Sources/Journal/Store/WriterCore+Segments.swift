@@ -8,7 +8,8 @@
 // of a segment is what a restart knows the sequences by, and they never go back. A disk that is full and has failed the only
 // segment is refused until it has room for another.
 //
-// A log that is sealed while all in it is owed may take a little more: the outcomes that make room need a place to go to.
+// A log that is sealed while all in it is owed may take a little more: the outcomes that make room need a place to go to. So may one in
+// which nothing is free before the outcomes that wait are durable, and the current segment has no room for them.
 
 import Glibc
 import Metrics
@@ -50,7 +51,11 @@ extension WriterCore {
             case .ready, .preparing, .failed: return
             case .none, .blocked:
                 // Twice: the first may have gone into removing a segment.
-                guard asked < 2 else { return }
+                guard asked < 2 else {
+                    guard asked == 2, requestRoomForHousekeeping(now: now) else { return }
+                    asked += 1
+                    continue
+                }
                 asked += 1
                 requestNext(now: now)
             }
@@ -119,6 +124,16 @@ extension WriterCore {
             remove(free, now: now)
             if case .failed = next { return }
         }
+    }
+
+    /// A segment no larger than what waits needs. False when it may not be had, or would not help.
+    private mutating func requestRoomForHousekeeping(now: UInt64) -> Bool {
+        guard group.deliveryCount == 0, group.housekeepingCount > 0, discarded.isEmpty else { return false }
+        let needed = UInt64(JournalFormat.segmentHeaderBytes + group.byteCount + 4095) / 4096 * 4096
+        let bytes = min(max(needed, options.firstSegmentBytes), options.segmentBytes)
+        guard bytesUsed + bytes <= options.maxBytes + options.healingBytes else { return false }
+        create(bytes, now: now)
+        return true
     }
 
     private mutating func create(_ bytes: UInt64, now: UInt64) {
