@@ -70,6 +70,29 @@ struct ListingGateTests {
         #expect(gate.release(listed: ["b"]).deliveries.map(\.delivery.sequence) == [1])
     }
 
+    @Test(
+        "a redelivery waits for the cluster that may have its route, and follows what waits there; its plan stays with it"
+    )
+    func redelivery() {
+        let gate = ListingGate([owed(1, hook("named"))], unlisted: ["local", "b"], routes: routes)
+        let plan = [EncodedPlanEntry(actionKind: 1, target: [1])]
+        func planned(_ sequence: UInt64, _ route: RouteIdentity) -> RecoveredDelivery {
+            RecoveredDelivery(delivery: delivery(sequence, route), plan: plan, outcomes: [])
+        }
+        #expect(gate.admit([delivery(2, hook("x", cluster: "b")), delivery(3, hook("x", cluster: "gone"))]).count == 1)
+        #expect(!gate.admits(planned(4, hook("x", cluster: "b"))))
+        #expect(!gate.admits(planned(5, hook("named"))))
+        #expect(gate.admits(planned(6, hook("x", cluster: "gone"))))
+        #expect(
+            gate.release(listed: ["b"]).deliveries == [
+                owed(2, hook("x", cluster: "b")), planned(4, hook("x", cluster: "b")),
+            ])
+        #expect(gate.admits(planned(7, hook("x", cluster: "b"))))
+        #expect(
+            gate.release(listed: ["local", "b"]).deliveries == [owed(1, hook("named")), planned(5, hook("named"))])
+        #expect(gate.admits(planned(8, hook("named"))))
+    }
+
     @Test("of what comes now only that waits whose targets are looked up among objects that are not known yet")
     func admission() {
         let gate = ListingGate([], unlisted: ["b"], routes: routes)

@@ -194,10 +194,10 @@ final class Handoff: Sendable {
         guard let plan = hints.takePlan(of: record.sequence) else { return }
         hand(&batch)
         batch.handedCount += 1
-        target.replay(
-            RecoveredDelivery(
-                delivery: delivery,
-                plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) }, outcomes: []))
+        let recovered = RecoveredDelivery(
+            delivery: delivery, plan: plan.map { EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target) },
+            outcomes: [])
+        if gate.admits(recovered) { target.replay(recovered) }
     }
 
     /// Where hints were lost. The ring is empty now, and stays so until the mark is cleared.

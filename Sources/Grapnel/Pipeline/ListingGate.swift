@@ -1,8 +1,9 @@
 // ListingGate: deliveries that must wait until their cluster was listed.
 //
 // What an earlier run owed waits for its route's cluster: before that, a route that is not known yet would be taken for one that is gone
-// (DESIGN section 7). What comes now waits where its targets are looked up among a cluster's objects and these are not known yet: nobody
-// could say that there are none. Clusters are waited for one by one, so that one that is away holds up its own deliveries alone.
+// (DESIGN section 7). So does a redelivery that is asked for now. What comes now waits also where its targets are looked up among a
+// cluster's objects and these are not known yet: nobody could say that there are none. Clusters are waited for one by one, so that one that
+// is away holds up its own deliveries alone.
 //
 // What waits here is shared among the routes as what the dispatcher holds is (SpillBook); the rest of a route is known as a range of the
 // journal, which the dispatcher is given when the route is released. After a restart all of it is owed again.
@@ -67,14 +68,20 @@ final class ListingGate: Sendable {
     func admit(_ deliveries: [QueuedDelivery]) -> [QueuedDelivery] {
         state.withLock { state in
             guard !state.unlisted.isEmpty else { return deliveries }
-            return deliveries.filter { delivery in
-                guard state.holds(delivery.route) || needs(delivery.route, anyOf: state.unlisted) else { return true }
-                state.keep(
-                    RecoveredDelivery(delivery: delivery, plan: nil, outcomes: []), heldMax: heldMax,
-                    isRecovered: false)
-                return false
+            return deliveries.filter {
+                admits(RecoveredDelivery(delivery: $0, plan: nil, outcomes: []), &state)
             }
         }
+    }
+
+    /// The same of one that has a plan.
+    func admits(_ recovered: RecoveredDelivery) -> Bool { state.withLock { admits(recovered, &$0) } }
+
+    private func admits(_ recovered: RecoveredDelivery, _ state: inout State) -> Bool {
+        let route = recovered.delivery.route
+        guard !state.unlisted.isEmpty, state.holds(route) || needs(route, anyOf: state.unlisted) else { return true }
+        state.keep(recovered, heldMax: heldMax, isRecovered: false)
+        return false
     }
 
     /// These clusters were listed, and the routes in use know it: gives what waited for that alone, each once, if there is anything. What
@@ -121,9 +128,9 @@ final class ListingGate: Sendable {
         return unlisted.contains(route.cluster) || needs(route, anyOf: unlisted)
     }
 
-    /// Whether its targets are looked up among the objects of one of these clusters.
+    /// Whether its targets are looked up among the objects of one of these clusters, or it may become known with one.
     private func needs(_ route: RouteIdentity, anyOf clusters: Set<String>) -> Bool {
-        guard let definition = routes.definition(of: route) else { return false }
+        guard let definition = routes.definition(of: route) else { return clusters.contains(route.cluster) }
         return !definition.searchedClusters.isDisjoint(with: clusters)
     }
 }
