@@ -5,11 +5,16 @@ import Glibc
 
 struct DispatcherClock: Sendable {
     private let offset: UInt64
+    private let simulated: (@Sendable () -> UInt64)?
 
-    init() { offset = Self.read(CLOCK_REALTIME) &- Self.read(CLOCK_BOOTTIME) }
+    /// `simulated`: stands for the system's clocks.
+    init(simulated: (@Sendable () -> UInt64)? = nil) {
+        offset = Self.read(CLOCK_REALTIME) &- Self.read(CLOCK_BOOTTIME)
+        self.simulated = simulated
+    }
 
     /// For the core: ages, backoff.
-    var now: UInt64 { Self.read(CLOCK_BOOTTIME) &+ offset }
+    var now: UInt64 { simulated?() ?? Self.read(CLOCK_BOOTTIME) &+ offset }
 
     /// The moment on the monotonic clock that is `time` on this one; a past time is now.
     func monotonic(for time: UInt64) -> UInt64 {

@@ -62,11 +62,7 @@ extension DispatcherWorker {
     mutating func startPlanning() {
         guard !core.isDraining, let planner = parts.planner else { return }
         while let delivery = planning.next(now: clock.now) {
-            let (parts, mailbox) = (parts, mailbox)
-            planningTasks[delivery.sequence] = Task {
-                let (result, ref) = await Self.plan(delivery, planner, parts)
-                mailbox.post(.planned(delivery, result, ref: ref))
-            }
+            planningTasks[delivery.sequence] = send(.planning(delivery, planner))
         }
     }
 

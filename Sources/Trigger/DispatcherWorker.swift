@@ -1,4 +1,6 @@
 // DispatcherWorker: what runs on the dispatcher's thread. Takes messages, feeds the core, carries out its commands.
+//
+// The thread goes through `turn` over and over; a simulation does so itself.
 
 import Delivery
 import Logging
@@ -10,7 +12,9 @@ struct DispatcherWorker: ~Copyable {
     let parts: Dispatcher.Parts
     let mailbox: Mailbox<Dispatcher.Message>
     let drained: Signal
-    let clock = DispatcherClock()
+    let clock: DispatcherClock
+    /// Takes errands in the place of tasks; who gives it brings the messages.
+    let simulation: ((Errand) -> Void)?
     var planning: PlanningDesk
     var spills = SpillBook()
     var spillTask: Task<Void, Never>?
@@ -27,38 +31,20 @@ struct DispatcherWorker: ~Copyable {
 
     init(
         core: DispatcherCore, planning: PlanningDesk, parts: Dispatcher.Parts, mailbox: Mailbox<Dispatcher.Message>,
-        drained: Signal
+        drained: Signal, clock: DispatcherClock = DispatcherClock(), simulation: ((Errand) -> Void)? = nil
     ) {
         self.core = core
         self.planning = planning
         self.parts = parts
         self.mailbox = mailbox
         self.drained = drained
+        self.clock = clock
+        self.simulation = simulation
     }
 
     /// Until `.stop`.
     mutating func run() {
-        while !isStopping {
-            var limit = core.wakeAt
-            if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
-            if !core.isDraining, let due = spills.wakeAt { limit = min(limit ?? .max, due) }
-            // Ages grow by themselves: look again while something is owed.
-            if core.owedDeliveryCount + planning.count + spills.count > 0 {
-                limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds)
-            }
-            let messages = mailbox.take(until: limit.map { clock.monotonic(for: $0) })
-            var taken = 0
-            for message in messages {
-                if case .deliveries(let deliveries) = message { taken += deliveries.count }
-                handle(message)
-            }
-            startPlanning()
-            for command in core.takeCommands(now: clock.now) { carryOut(command) }
-            readSpilled()
-            updateFigures()
-            if taken > 0 { parts.load.posted.subtract(taken, ordering: .releasing) }
-            if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
-        }
+        while !isStopping { turn(mailbox.take(until: wakeAt.map { clock.monotonic(for: $0) })) }
         for message in mailbox.close() { message.answerStopped() }
         for task in tasks.values { task.cancel() }
         for task in planningTasks.values { task.cancel() }
@@ -66,7 +52,34 @@ struct DispatcherWorker: ~Copyable {
         drained.set()
     }
 
-    private mutating func handle(_ message: Dispatcher.Message) {
+    /// When there must be a turn though no message came; nil: nothing waits for the time.
+    var wakeAt: UInt64? {
+        var limit = core.wakeAt
+        if !core.isDraining, let due = planning.wakeAt { limit = min(limit ?? .max, due) }
+        if !core.isDraining, let due = spills.wakeAt { limit = min(limit ?? .max, due) }
+        // Ages grow by themselves: look again while something is owed.
+        if core.owedDeliveryCount + planning.count + spills.count > 0 {
+            limit = min(limit ?? .max, agesAt &+ Self.ageIntervalNanoseconds)
+        }
+        return limit
+    }
+
+    /// Takes messages, and does what is to be done then.
+    mutating func turn(_ messages: [Dispatcher.Message]) {
+        var taken = 0
+        for message in messages {
+            if case .deliveries(let deliveries) = message { taken += deliveries.count }
+            handle(message)
+        }
+        startPlanning()
+        for command in core.takeCommands(now: clock.now) { carryOut(command) }
+        readSpilled()
+        updateFigures()
+        if taken > 0 { parts.load.posted.subtract(taken, ordering: .releasing) }
+        if core.isDraining, core.runningCount == 0, planningTasks.isEmpty { drained.set() }
+    }
+
+    mutating func handle(_ message: Dispatcher.Message) {
         let now = clock.now
         switch message {
         case .deliveries(let deliveries):
@@ -120,12 +133,7 @@ struct DispatcherWorker: ~Copyable {
         case .start(let started):
             parts.metrics.attempts.increment()
             if started.attempt > 1 { parts.metrics.retries.increment() }
-            let parts = parts
-            let mailbox = mailbox
-            tasks[started.id] = Task {
-                let result = await Self.attempt(started, parts)
-                mailbox.post(.finished(started.id, result))
-            }
+            tasks[started.id] = send(.attempt(started))
         }
     }
 }

@@ -150,7 +150,7 @@ final class SimulatedDisk: Disk {
 
     init(seed: UInt64) { state = Locked(State(generator: SeededGenerator(seed: seed))) }
 
-    func withFaults(_ change: (inout Faults) -> Void) { state.withLock { change(&$0.faults) } }
+    func withFaults<Result>(_ change: (inout Faults) -> Result) -> Result { state.withLock { change(&$0.faults) } }
 
     var writeCount: Int { state.withLock { $0.writes } }
     var syncCount: Int { state.withLock { $0.syncs } }

@@ -46,8 +46,7 @@ extension DispatcherWorker {
         }
         guard let question else { return }
         self.core.watchEnds(through: question.through)
-        let mailbox = mailbox
-        spillTask = Task { mailbox.post(.reread(await reader.read(question))) }
+        spillTask = send(.reading(question, reader))
     }
 
     mutating func take(_ reading: SpillReading, now: UInt64) {

@@ -45,6 +45,10 @@ struct PipelineShape {
     var syncNanoseconds: UInt64 = 0
     /// A small log, or a disk that is full now and then: what has its end may be dropped.
     var isTight = false
+    /// What is over `limits.heldDeliveriesMax` is left to the journal, and read again.
+    var spills = false
+    /// What is owed waits for the cluster to be listed; of that so many in memory.
+    var gatedMax: Int?
 }
 
 final class PipelineLife {
@@ -61,6 +65,10 @@ final class PipelineLife {
     let history: JournalHistory
     let redelivery: JournalRedelivery
     let routes: CurrentRoutes
+    let gate: ListingGate
+    /// Of `local` and `b`, if anything waits for them.
+    private var listed: Set<String> = []
+    private var searches = false
     let budget: MemoryBudget
     private let threadIsStarted = Locked(false)
     private var group = JournalThread.Group()
@@ -82,8 +90,10 @@ final class PipelineLife {
         let threadIsStarted = threadIsStarted
         thread = JournalThread(desk: desk, clock: time.clock) { _ in threadIsStarted.withLock { $0 = true } }!
         let table = SimulatedRoutes.table()
+        // Before the cluster is listed nobody can say that a route is gone.
+        let known = shape.gatedMax == nil ? table : RouteTable([], bodyBytesMax: SimulatedRoutes.bodyBytesMax)
         routes = CurrentRoutes(
-            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: [:]))
+            CurrentRoutes.Configuration(table: known, repositories: RepositoryIndex(), images: [:]))
         budget = MemoryBudget(limit: shape.bodyBudget)
         var settings = LoopSettings()
         settings.connectionsMax = 32
@@ -127,25 +137,36 @@ final class PipelineLife {
                 record(delivery.sequence, delivery.location)
                     .flatMap { deliveries.request(of: Array($0.body)) }?.ref
             },
+            isRedelivery: { deliveries.redeliveries.isPromised($0) },
             isDiskGone: { disk.isGone }, mayComeLate: { disk.hadReadFaults })
-        dispatcher = SimulatedDispatcher(
-            world, triggers, routes, time, shape.limits, waitingMax: shape.waitingMax, probes)
         let controls = loops.map(\.control)
-        redelivery = JournalRedelivery(history: history, mailbox: mailbox) { [thread] in
+        let wakeOwner: @Sendable () -> Void = { [thread] in
             for control in controls { control.wake() }
             thread.wake()
         }
+        let recovered = owed.compactMap { RecoveredDelivery($0) }
+        let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        let isGated = shape.gatedMax != nil
+        gate = ListingGate(
+            isGated ? recovered : [], unlisted: isGated ? ["local", "b"] : [], routes: routes,
+            heldMax: shape.gatedMax ?? ListingGate.heldMax)
+        let spilled = SpillReader(
+            history: history, segments: reader, mailbox: mailbox, gate: gate, logger: logger, wake: wakeOwner)
+        dispatcher = SimulatedDispatcher(
+            world, triggers, routes, time, shape.limits, waitingMax: shape.waitingMax,
+            spilled: shape.spills ? spilled : nil, seed: seed, probes)
+        redelivery = JournalRedelivery(history: history, mailbox: mailbox, wake: wakeOwner)
         let accepting = desk
         handoff = Handoff(
             hints: hints, wakeup: wakeup, reader: reader, target: dispatcher.target,
-            gate: ListingGate([], unlisted: [], routes: routes), waitingMax: shape.waitingMax,
+            gate: gate, waitingMax: shape.waitingMax,
             durableSequence: { accepting.durableSequence.load(ordering: .acquiring) },
-            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, clock: time.clock)
+            logger: logger, clock: time.clock)
         if !paused.isEmpty {
             triggers.wasPaused = true
             dispatcher.setPaused(paused)
         }
-        dispatcher.replay(owed.compactMap { RecoveredDelivery($0) })
+        if !isGated { dispatcher.replay(recovered) }
         if shape.loopCount > 1 { thread.start() }
     }
 
@@ -153,7 +174,8 @@ final class PipelineLife {
 
     // MARK: Turns
 
-    /// A turn of one part, if it is awake. Parts: 0 dispatcher, 1 hand-over, 2 journal's thread, 3… loops.
+    /// A turn of one part, if it is awake. Parts: 0 dispatcher, 1 hand-over, 2 journal's thread, 3… loops, and who reads again what was
+    /// left to the journal.
     @discardableResult
     func turn(_ part: Int) -> Bool {
         let now = time.now
@@ -174,6 +196,9 @@ final class PipelineLife {
             thread.bell.cancelSleep()
             guard let patience = thread.turn(&group) else { return false }
             threadSleep.begin(time.now, milliseconds: patience)
+        case loops.count + 3:
+            guard let due = dispatcher.readsAt, due <= now else { return false }
+            dispatcher.read()
         default:
             let loop = loops[part - 3]
             guard loop.isAwake(now) else { return false }
@@ -182,13 +207,32 @@ final class PipelineLife {
         return true
     }
 
-    var partCount: Int { 3 + loops.count }
+    var partCount: Int { 3 + loops.count + (shape.spills ? 1 : 0) }
+
+    /// A cluster was listed, if that was waited for.
+    func list(_ cluster: String) {
+        guard shape.gatedMax != nil, listed.insert(cluster).inserted else { return }
+        reload()
+        gate.release(listed: listed) { dispatcher.replay($0.deliveries, spilled: $0.spilled) }
+    }
+
+    func listAll() {
+        list("local")
+        list("b")
+    }
+
+    /// A new table, in which some routes look for targets in cluster `b`, or no longer do.
+    func search() {
+        searches.toggle()
+        reload()
+    }
 
     /// When something happens by itself, at the latest.
     var wakeAt: UInt64 {
         var times = [time.now + 200_000_000, handoffSleep.end]
         if hasThread { times.append(threadSleep.end) }
         if let wake = dispatcher.wakeAt { times.append(wake) }
+        if let due = dispatcher.readsAt { times.append(max(due, time.now)) }
         return times.min()!
     }
 
@@ -209,18 +253,31 @@ final class PipelineLife {
     /// Everything that the dispatcher said is on disk.
     var hasDurableOutcomes: Bool { mailbox.isEmpty && !desk.writer.hasUnsyncedHousekeeping }
 
+    /// From now on everything works, and nothing is held back.
+    func calm() {
+        dispatcher.world.isCalm = true
+        dispatcher.setPaused([])
+        listAll()
+    }
+
     /// The same routes, compiled anew.
     func reload() {
-        let table = SimulatedRoutes.table()
-        routes.replace(
-            CurrentRoutes.Configuration(table: table, repositories: RepositoryIndex(), images: [:]))
-        for loop in loops { loop.control.swap(table) }
+        if shape.gatedMax == nil || listed.contains("local") {
+            routes.replace(
+                CurrentRoutes.Configuration(
+                    table: SimulatedRoutes.table(searches: searches), repositories: RepositoryIndex(), images: [:]))
+        }
+        // A repeat is one only while its route is the same.
+        for loop in loops { loop.control.swap(SimulatedRoutes.table()) }
     }
 
     // MARK: Ends
 
     /// The process is gone. Nothing that the loops held may be unaccounted for.
     func vanish(_ problems: SimulationProblems) {
+        // Nobody takes a question any more.
+        mailbox.close()
+        dispatcher.vanish()
         for loop in loops {
             loop.vanish()
             let left = loop.leftovers.filter {

@@ -10,6 +10,7 @@ import Trigger
 extension PipelineSimulation {
     /// Works off what is owed, serves strict clients, and looks for what is left.
     func workOff() {
+        life.listAll()
         runUntil("what is owed is not worked off") { self.isWorkedOff }
         guard problems.texts.isEmpty else { return }
         connectStrictly()
@@ -56,17 +57,26 @@ extension PipelineSimulation {
         }
     }
 
-    private func runUntil(_ complaint: String, _ condition: () -> Bool) {
+    /// In the life that had the trouble everything owed is worked off, without a restart.
+    func settle() {
+        guard problems.texts.isEmpty, !disk.isGone else { return }
+        disk.withFaults { $0 = SimulatedDisk.Faults() }
+        for index in peers.indices where !peers[index].client.isGone { peers[index].reset() }
+        life.calm()
+        runUntil("what is owed is not worked off without a restart", isStrict: false) { self.isWorkedOff }
+    }
+
+    private func runUntil(_ complaint: String, isStrict: Bool = true, _ condition: () -> Bool) {
         for _ in 0..<20_000 {
             if condition() || !problems.texts.isEmpty { return }
             var wasBusy = false
             for part in 0..<life.partCount where life.turn(part) { wasBusy = true }
             for index in peers.indices where !peers[index].client.isGone {
                 peers[index].write(upTo: Int.random(in: 1...30_000, using: &random))
-                peers[index].read(deliveries, problems, isStrict: true)
+                peers[index].read(deliveries, problems, isStrict: isStrict)
             }
             life.checkSleepers(problems)
-            deliveries.redeliveries.takeAnswers(life.history, isStrict: true)
+            deliveries.redeliveries.takeAnswers(life.history, isStrict: isStrict)
             if life.hasDurableOutcomes { triggers.everythingIsDurable() }
             let next = life.wakeAt
             let isSending = peers.contains { !$0.isFinished }
@@ -75,8 +85,9 @@ extension PipelineSimulation {
         let left = life.loops.flatMap(\.leftovers)
         problems.verify(
             false,
-            "\(complaint): \(life.desk.writer.owedCount) owed, \(life.dispatcher.core.owedDeliveryCount) with the "
-                + "dispatcher, \(life.dispatcher.unplannedCount) unplanned, \(life.hints.ring.depth) hints, \(left)")
+            "\(complaint): \(life.desk.writer.owedCount) owed, \(life.dispatcher.leftovers), "
+                + (life.hasDurableOutcomes ? "" : "outcomes that are not durable, ")
+                + "\(life.hints.ring.depth) hints, \(left)")
     }
 
     /// Tokens are overwritten before a record is written.

@@ -15,12 +15,14 @@ import Trigger
 final class PipelineSimulation {
     let seed: UInt64
     var random: SeededGenerator
+    /// What has to do with what is left to the journal; beside the other, so that runs without that are what they were.
+    var spillRandom: SeededGenerator
     let time = SimulatedTime()
     let disk: SimulatedDisk
     let problems = SimulationProblems()
     let triggers: TriggerLedger
     let deliveries: DeliveryLedger
-    private(set) var shape: PipelineShape
+    var shape: PipelineShape
     let options: JournalOptions
     var sender = SimulatedSender()
     var world: SimulatedWorld
@@ -33,6 +35,7 @@ final class PipelineSimulation {
     init(seed: UInt64) {
         self.seed = seed
         random = SeededGenerator(seed: seed)
+        spillRandom = SeededGenerator(seed: ~seed)
         disk = SimulatedDisk(seed: seed &* 31 &+ 7)
         triggers = TriggerLedger(problems, time)
         world = SimulatedWorld(random: SeededGenerator(seed: seed ^ 0x5eed))
@@ -48,6 +51,7 @@ final class PipelineSimulation {
         shape.bodyBudget = random.chance(40) ? 60_000 : 400_000
         shape.isTight = random.chance(40)
         if random.chance(10) { shape.syncNanoseconds = UInt64.random(in: 1_200_000...4_000_000, using: &random) }
+        shape.spills = Self.spills(seed)
         self.shape = shape
         deliveries = DeliveryLedger(problems, time, disk, triggers, keepsEverything: !shape.isTight)
         let hasSmallLog = random.chance(60)
@@ -55,6 +59,10 @@ final class PipelineSimulation {
             maxBytes: shape.isTight && hasSmallLog ? 1 << 20 : 64 << 20, segmentBytes: 256 << 10,
             firstSegmentBytes: 64 << 10,
             recordBytesMax: 100 << 10, preparesInBackground: false)
+        if shape.spills, shape.isTight, hasSmallLog {
+            // What waits is soon in the way of newer segments.
+            (options.maxBytes, options.segmentBytes, options.recordBytesMax) = (512 << 10, 128 << 10, 64 << 10)
+        }
         let time = time
         let syncNanoseconds = shape.syncNanoseconds
         options.monotonicClock = {
@@ -69,6 +77,7 @@ final class PipelineSimulation {
         for _ in 0..<Int.random(in: 1...3, using: &random) {
             guard start() else { return }
             steps(Int.random(in: 100...700, using: &random))
+            if shape.spills, spillRandom.chance(50) { settle() }
             end()
             if !problems.texts.isEmpty { return }
         }
@@ -103,6 +112,7 @@ final class PipelineSimulation {
                 }
                 check(writer, report)
                 lifeCount += 1
+                drawSpilling()
                 world.random = SeededGenerator(seed: random.next())
                 life = PipelineLife(
                     shape, writer, report.owed, time, world, triggers, deliveries, paused: paused,
@@ -162,6 +172,7 @@ final class PipelineSimulation {
 
     private func step() {
         time.advance(milliseconds: Int.random(in: 0...2, using: &random))
+        if shape.spills { disturbReading() }
         switch Int.random(in: 0..<1000, using: &random) {
         case 0..<500: life.turn(Int.random(in: 0..<life.partCount, using: &random))
         case 500..<620: for part in 0..<life.partCount { life.turn(part) }
@@ -278,6 +289,7 @@ final class PipelineSimulation {
         }
         peers = []
         life.vanish(problems)
+        coverage.spill.merge(life.dispatcher.spills.coverage, uniquingKeysWith: +)
         life = nil
     }
 
@@ -292,7 +304,7 @@ final class PipelineSimulation {
             observe()
         }
         life.dispatcher.drain()
-        for _ in 0..<3000 where life.dispatcher.core.runningCount > 0 {
+        for _ in 0..<3000 where life.dispatcher.runningCount > 0 {
             time.advance(milliseconds: 10)
             life.turn(0)
         }

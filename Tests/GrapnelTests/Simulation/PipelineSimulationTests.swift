@@ -17,6 +17,9 @@ struct PipelineSimulationTests {
     /// died behind was forgotten here.
     private static let kept: [UInt64] = [5, 23, 1717, 1728, 2448, 2550, 2697, 5029]
 
+    /// Of all batches together.
+    private static let total = Locked((batches: 0, seen: SimulationCoverage()))
+
     @Test("nothing acknowledged is lost, nothing unproven acts, and nothing is done twice", arguments: 0..<batchCount)
     func simulate(batch: Int) async {
         var seeds = Array(
@@ -28,6 +31,15 @@ struct PipelineSimulationTests {
             seen.add(Self.run(seed))
             // Other tests want their turn.
             await Task.yield()
+        }
+        let (batches, all) = Self.total.withLock { total in
+            total.batches += 1
+            total.seen.add(seen)
+            return total
+        }
+        if batches == Self.batchCount, Self.seedCount >= 200, Self.single == nil {
+            print("pipeline simulation, what was left to the journal: \(all.steps) steps, \(all.spill)")
+            for sight in SpillSight.allCases { #expect(all.spill[sight] ?? 0 > 0, "never seen: \(sight)") }
         }
         guard seeds.count >= 20 else { return }
         print("pipeline simulation: \(seeds.count) seeds, \(seen)")
@@ -45,7 +57,7 @@ struct PipelineSimulationTests {
 
     @Test("a seed means the same run each time")
     func repeatable() {
-        for seed in [3, 8, 21] as [UInt64] {
+        for seed in [3, 8, 21, 25, 29] as [UInt64] {
             #expect(Self.run(seed) == Self.run(seed), "GRAPNEL_SEED=\(seed)")
         }
     }

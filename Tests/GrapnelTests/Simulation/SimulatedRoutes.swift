@@ -88,7 +88,14 @@ enum SimulatedRoutes {
         }
 
     /// A table of its own each time, as a reload makes it.
-    static func table() -> RouteTable { RouteTable(all, bodyBytesMax: bodyBytesMax) }
+    static func table(searches: Bool = false) -> RouteTable {
+        guard searches else { return RouteTable(all, bodyBytesMax: bodyBytesMax) }
+        var routes = all
+        for index in [0, 1, 3] {
+            routes[index].selections = [Selection(.reconcile, .ofRepository(cluster: "b", kinds: [], namespaces: []))]
+        }
+        return RouteTable(routes, bodyBytesMax: bodyBytesMax)
+    }
 
     /// Seconds in which a repeat is one; 0: never.
     static func window(_ route: Int) -> UInt64 {

@@ -29,6 +29,7 @@ struct SimulationCoverage: Equatable {
     /// Of actions that were held because of a pause, the most at once.
     var held = 0
     var steps = 0
+    var spill = SpillCoverage()
 
     /// Of a life that ends; the ledgers' counts are over all lives so far.
     mutating func add(_ life: PipelineLife, _ triggers: TriggerLedger, _ deliveries: DeliveryLedger) {
@@ -74,5 +75,6 @@ struct SimulationCoverage: Equatable {
         redeliveriesRefused += other.redeliveriesRefused
         held = max(held, other.held)
         steps += other.steps
+        spill.merge(other.spill, uniquingKeysWith: +)
     }
 }

@@ -66,8 +66,11 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     private var refs: [UInt64: String] = [:]
     private var routes: [UInt64: RouteIdentity] = [:]
     private var lastStart: [String: UInt64] = [:]
-    /// Something was paused in this life.
+    /// Something was paused in this life, or left to the journal: then only what one route causes is in order.
     var wasPaused = false
+    var wasSpilled = false
+    /// Whose records could not be read when they were asked for.
+    var unreadable: Set<UInt64> = []
     private(set) var counts: [OutcomeCode: Int] = [:]
     private(set) var startCount = 0
     private(set) var lostOutcomes = 0
@@ -96,7 +99,12 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
 
     func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload? {
         guard let link else { return nil }
-        return try link.payload(sequence: sequence, location: location)
+        do throws(DeliveryLogError) {
+            return try link.payload(sequence: sequence, location: location)
+        } catch {
+            unreadable.insert(sequence)
+            throw error
+        }
     }
 
     func verify(_ holds: Bool, _ text: @autoclosure () -> String) { problems.verify(holds, text()) }
@@ -126,6 +134,9 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         let (sequence, index) = (outcome.sequence, outcome.planIndex)
         var entry = entries[sequence] ?? Entry()
         counts[outcome.code, default: 0] += 1
+        problems.verify(
+            outcome.reason != IgnoredReason.routeRemoved,
+            "\(sequence)/\(index) was ignored, though no route was removed")
         touched.insert(sequence)
         if [.failed, .dead, .ignored].contains(outcome.code) { entry.hasFailed = true }
         if outcome.code.isFinal {
@@ -178,7 +189,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         problems.verify(
             isInOrder(sequence, order, ofRoute), "\(text) behind a later build of its route and ref")
         problems.verify(
-            isInOrder(sequence, order, Lane(target: target, ref: ref)) || wasPaused,
+            isInOrder(sequence, order, Lane(target: target, ref: ref)) || wasPaused || wasSpilled,
             "\(text) behind a later build of its ref")
     }
 
@@ -215,6 +226,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         orders = [:]
         lastStart = [:]
         wasPaused = false
+        wasSpilled = false
     }
 
     /// The journal says that everything it was given is on disk.
