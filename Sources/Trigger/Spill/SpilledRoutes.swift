@@ -72,9 +72,10 @@ struct SpilledRoutes: Sendable {
             if first.map({ place < $0 }) ?? true { first = place }
         }
         guard let from = first?.from else { return nil }
-        // Who begins there has its room first; the others in the order of their places.
+        // Who begins there has its room first; the others in the order of their places. Several may have the same place: then in
+        // an order of their own, so that one seed means one run.
         ready.removeAll { $0.from < from }
-        ready.sort { $0.from < $1.from }
+        ready.sort { $0.from != $1.from ? $0.from < $1.from : isBefore($0.index, $1.index) }
         var question = SpillQuestion(from: from, routes: [:], looksMax: SpillBook.looksMax)
         var rest = min(free, SpillBook.batchMax)
         var reserved = 0
@@ -91,6 +92,16 @@ struct SpilledRoutes: Sendable {
             if place == from { entries.values[index].turn = turns }
         }
         return question
+    }
+
+    private func isBefore(
+        _ left: Dictionary<RouteIdentity, Entry>.Index, _ right: Dictionary<RouteIdentity, Entry>.Index
+    ) -> Bool {
+        let ends = (entries.values[left].range.through, entries.values[right].range.through)
+        if ends.0 != ends.1 { return ends.0 < ends.1 }
+        let (left, right) = (entries[left].key, entries[right].key)
+        return (left.name, left.namespace, left.cluster, left.kind.rawValue)
+            < (right.name, right.namespace, right.cluster, right.kind.rawValue)
     }
 
     /// What was read is here no more.

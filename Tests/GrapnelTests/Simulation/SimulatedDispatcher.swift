@@ -125,7 +125,7 @@ final class SimulatedDispatcher {
     /// What is left, in words.
     var leftovers: String {
         "\(worker.core.owedDeliveryCount) with the dispatcher, \(worker.planning.count) unplanned, "
-            + "\(worker.spills.count) of \(worker.spills.routeCount) routes spilled"
+            + "\(worker.spills.count) spilled, \(worker.spills.placeCount) places that cannot be read"
             + (isReading ? ", a reading" : "")
     }
 

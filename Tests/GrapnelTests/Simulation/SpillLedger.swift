@@ -2,7 +2,7 @@
 //
 // It looks at each delivery before and after the dispatcher was given it, and checks what must always hold:
 //   - one that was taken is not taken again;
-//   - those of a route are taken in their order, except for what came late itself;
+//   - those of a route are taken in their order, except for what came late itself, and behind a place that could not be read;
 //   - a route of which nothing waits in the journal, and that holds nothing or less than is free, is not sent there;
 //   - no more is held than may be, and one for each route.
 
@@ -21,6 +21,8 @@ enum SpillSight: CaseIterable {
     case reading, failure
     /// Some was found before it failed.
     case partialFailure
+    /// A place that could not be read: what lies behind it went on.
+    case unreadPlace
     /// Spilled while its route was being read; before the place from which it was.
     case arrival, lateArrival
     /// The life ended in the middle of a reading.
@@ -112,6 +114,10 @@ struct SpillLedger {
 
     mutating func read(_ reading: SpillReading) {
         see(.reading)
+        if reading.unread != nil {
+            ledger.wasUnreadable = true
+            see(.unreadPlace)
+        }
         guard reading.failure != nil else { return }
         see(.failure)
         if !reading.deliveries.isEmpty { see(.partialFailure) }
@@ -123,7 +129,8 @@ struct SpillLedger {
         ledger.verify(taken.insert(sequence).inserted, "\(sequence) was taken twice")
         let last = lastOfRoute[route] ?? 0
         ledger.verify(
-            sequence > last || late.contains(sequence), "\(sequence) of \(route) was taken behind \(last)")
+            sequence > last || late.contains(sequence) || ledger.wasUnreadable,
+            "\(sequence) of \(route) was taken behind \(last)")
         lastOfRoute[route] = max(last, sequence)
     }
 

@@ -69,6 +69,8 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     /// Something was paused in this life, or left to the journal: then only what one route causes is in order.
     var wasPaused = false
     var wasSpilled = false
+    /// A place of the journal could not be read again: what lies behind it overtook what lies in it.
+    var wasUnreadable = false
     /// Whose records could not be read when they were asked for.
     var unreadable: Set<UInt64> = []
     private(set) var counts: [OutcomeCode: Int] = [:]
@@ -187,7 +189,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         guard action.attempt == 1, let order = orders[sequence] else { return }
         let ofRoute = Lane(target: target, ref: ref, route: action.route)
         problems.verify(
-            isInOrder(sequence, order, ofRoute), "\(text) behind a later build of its route and ref")
+            isInOrder(sequence, order, ofRoute) || wasUnreadable, "\(text) behind a later build of its route and ref")
         problems.verify(
             isInOrder(sequence, order, Lane(target: target, ref: ref)) || wasPaused || wasSpilled,
             "\(text) behind a later build of its ref")
@@ -227,6 +229,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         lastStart = [:]
         wasPaused = false
         wasSpilled = false
+        wasUnreadable = false
     }
 
     /// The journal says that everything it was given is on disk.
