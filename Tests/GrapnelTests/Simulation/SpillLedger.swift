@@ -21,8 +21,6 @@ enum SpillSight: CaseIterable {
     case reading, failure
     /// Some was found before it failed.
     case partialFailure
-    /// A place that could not be read: what lies behind it went on.
-    case unreadPlace
     /// Spilled while its route was being read; before the place from which it was.
     case arrival, lateArrival
     /// The life ended in the middle of a reading.
@@ -114,11 +112,8 @@ struct SpillLedger {
 
     mutating func read(_ reading: SpillReading) {
         see(.reading)
-        if reading.unread != nil {
-            ledger.wasUnreadable = true
-            see(.unreadPlace)
-        }
-        guard reading.failure != nil else { return }
+        if reading.unread != nil { ledger.wasUnreadable = true }
+        guard reading.failure != nil || reading.unread != nil else { return }
         see(.failure)
         if !reading.deliveries.isEmpty { see(.partialFailure) }
     }
