@@ -54,6 +54,42 @@ struct RedeliveryTests {
         #expect(try again.history.summary(of: third)?.redeliveryOf == first)
     }
 
+    @Test(
+        "as another route's delivery it is owed by that route's namespace, here and after a restart; all else is copied"
+    )
+    func rerouted() throws {
+        let disk = SimulatedDisk(seed: 15)
+        let (writer, _) = try openJournal(disk)
+        let original = TestDelivery("the body").identified("id", by: writer)
+        let first = try store(original, in: writer)
+        writer.appendOutcomes([OutcomeEntry(sequence: first, outcome: .done)], now: seconds(1001))
+        let record = try #require(try writer.history.record(of: first))
+        func route(_ name: String) -> RecordRoute {
+            RecordRoute(cluster: "east", namespace: "another-team", name: name, receiverKind: 9)
+        }
+        #expect(PinnedRecord(record, as: route(String(repeating: "x", count: 256))) == nil)
+        // Shorter and longer than before: the padding differs.
+        var sequences: [UInt64] = []
+        for name in ["", "c", "canary", String(repeating: "y", count: 255)] {
+            let pinned = try #require(PinnedRecord(record, as: route(name)))
+            guard case .appended(let new) = writer.redeliver(pinned, now: seconds(2000)),
+                case .durable = writer.commit(now: seconds(2000))
+            else { throw TestFailure.refused }
+            let copy = try #require(try writer.history.record(of: new))
+            #expect([copy.cluster, copy.namespace, copy.name] == ["east", "another-team", name])
+            #expect(copy.header.receiverKind == 9 && copy.header.senderType == record.header.senderType)
+            #expect(copy.deliveryID == "id" && copy.eventName == record.eventName)
+            #expect(Array(copy.head) == original.head && Array(copy.body) == original.body)
+            #expect(copy.header.redeliveryOf == first && copy.header.routeFingerprint == 0)
+            sequences.append(new)
+        }
+        disk.kill()
+        let (again, report) = try openJournal(disk)
+        #expect(report.owed.map(\.sequence) == sequences && report.damage.isEmpty)
+        let last = try #require(try again.history.record(of: sequences[2]))
+        #expect(last.name == "canary" && Array(last.body) == original.body)
+    }
+
     @Test("is not deduplicated, and neither makes nor breaks a duplicate")
     func dedupe() throws {
         let (writer, _) = try openJournal(SimulatedDisk(seed: 2))

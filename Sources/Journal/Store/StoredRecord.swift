@@ -48,6 +48,14 @@ public struct StoredRecord: Sendable {
     public var deliveryID: String { text(\.deliveryID) }
     public var eventName: String { text(\.eventName) }
 
+    /// A delivery's id and event name as they lie there; nil in other records.
+    var identifierBytes: [[UInt8]]? {
+        bytes.withByteReader { reader in
+            guard header.type == .delivery, let meta = DeliveryMeta(reader, at: 0, header: header) else { return nil }
+            return [meta.deliveryID, meta.eventName].map { reader.bytes(from: $0.offset, count: $0.count) }
+        }
+    }
+
     /// The delivery that an adopted record was elsewhere; nil for every other.
     public var origin: RecordOrigin? { RecordOrigin(header) }
 
