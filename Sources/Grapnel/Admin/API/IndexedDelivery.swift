@@ -49,11 +49,17 @@ struct IndexedDelivery: Sendable {
         }
     }
 
+    /// The delivery that this one carries out again, or itself. Of what was taken over only the other journal knows.
+    var original: UInt64 { isRedelivery ? reference : sequence }
+    var isRedelivery: Bool { flags.contains(.redelivered) && !flags.contains(.adopted) }
+
     func matches(_ words: Set<DeliveryFilter.OutcomeWord>) -> Bool {
         guard !words.isEmpty else { return true }
         if words.contains(.accepted), decision == .accepted || decision == .stored { return true }
         // What failed and is tried again is owed too.
         if words.contains(.owed), state == .failed { return true }
+        // An action was given up, though another one may be tried again.
+        if words.contains(.dead), decision == .accepted, progress.hasDead { return true }
         return DeliveryFilter.OutcomeWord(rawValue: state.rawValue).map(words.contains) ?? false
     }
 }
