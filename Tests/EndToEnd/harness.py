@@ -571,7 +571,8 @@ class Sink:
                     body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status = sink.status
                 with sink.lock:
-                    sink.requests.append((dict((k.lower(), v) for k, v in self.headers.items()), body, status))
+                    fields = dict((k.lower(), v) for k, v in self.headers.items())
+                    sink.requests.append(({**fields, ":path": self.path}, body, status))
                 self.send_response(status)
                 if sink.retry_after is not None:
                     self.send_header("Retry-After", str(sink.retry_after))
@@ -601,7 +602,7 @@ class Sink:
     stop = down
 
     def seen(self, status=None):
-        """(header fields, body, status given) so far."""
+        """(header fields and `:path`, body, status given) so far."""
         with self.lock:
             return [r for r in self.requests if status is None or r[2] == status]
 

@@ -465,10 +465,10 @@ def redeliver(context):
     wait_until(lambda: outcome(answer["redelivered"]) == "done", 30, "it is done")
     expect(len(other.seen()), calls, "the other target is left alone")
     result = context.command("deliveries", "redeliver", "--outcome", "dead", "--rate", "100", "--data-dir", server.data)
-    expect((result.returncode, result.stdout), (0, "3 redelivered, 0 refused\n"), "all: " + result.stderr)
-    wait_until(lambda: len(sink.seen(200)) == 5, 30, "all were called again")
+    expect((result.returncode, result.stdout.splitlines()[-1]), (0, "1 redelivered, 0 refused"), "all: " + result.stderr)
+    wait_until(lambda: len(sink.seen(200)) == 3, 30, "all were called again, each once")
     job = api.get("/redeliveries/1")[1]
-    expect((job["state"], job["count"], len(job["newSequences"])), ("ended", 3, 3), "the job")
+    expect((job["state"], job["count"], len(job["newSequences"])), ("ended", 1, 1), "the job")
     server.stop()
     server.start()
     expect(outcome(new), "done", "after a restart")
@@ -513,6 +513,7 @@ def openapi(context):
         ("GET", "/api/v1/dead", "/api/v1/dead", None), ("GET", "/api/v1/journal", "/api/v1/journal", None),
         ("GET", "/api/v1/redeliveries", "/api/v1/redeliveries", None),
         ("GET", "/api/v1/redeliveries/{id}", "/api/v1/redeliveries/1", None),
+        ("POST", "/api/v1/redeliveries/{id}/cancel", "/api/v1/redeliveries/1/cancel", {}),
         ("POST", "/api/v1/pause", "/api/v1/pause", {"namespace": "team-a"}),
         ("POST", "/api/v1/resume", "/api/v1/resume", {"namespace": "team-a"}),
         ("POST", "/api/v1/redeliveries", "/api/v1/redeliveries", {"filter": {"outcome": "done"}, "dryRun": True}),

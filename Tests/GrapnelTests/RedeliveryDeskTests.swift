@@ -70,7 +70,7 @@ struct RedeliveryDeskTests {
         #expect(parts.hints.takePlan(of: second) == nil)
 
         let plan = [PlanEntry(actionKind: 4, target: [])]
-        let third = try await parts.redelivery.redeliver(first, plan: plan).get()
+        let third = try await parts.redelivery.redeliver(first, .plan(plan)).get()
         #expect(parts.hints.takePlan(of: third) == plan)
         #expect(try parts.history.story(of: third)?.plan == plan)
 
@@ -100,10 +100,10 @@ struct RedeliveryDeskTests {
         parts.thread.start()
         #expect(await parts.redelivery.redeliver(99) == .failure(.unknown))
         #expect(await parts.redelivery.redeliver(first + 1) == .failure(.notADelivery))
-        #expect(await parts.redelivery.redeliver(first, plan: []) == .failure(.invalidPlan))
+        #expect(await parts.redelivery.redeliver(first, .plan([])) == .failure(.invalidPlan))
         let endless = [PlanEntry(actionKind: 1, target: Array(repeating: 0, count: 60_000))]
         let tooLong = Array(repeating: endless[0], count: 5)
-        #expect(await parts.redelivery.redeliver(first, plan: tooLong) == .failure(.invalidPlan))
+        #expect(await parts.redelivery.redeliver(first, .plan(tooLong)) == .failure(.invalidPlan))
         disk.withFaults { $0.failSyncs = .max }
         guard case .failure(.refused(let reason)) = await parts.redelivery.redeliver(first) else {
             Issue.record("a failed sync was answered as durable")

@@ -6,8 +6,23 @@
 // The owner of the desk is woken, so that an idle server answers at once. The memory that goes to the disk is the request's: it
 // lives until it is answered.
 
+internal import Delivery
 internal import Journal
 internal import Synchronization
+
+/// What a redelivery does.
+enum RedeliveryAct: Sendable, Equatable {
+    /// What the delivery's route says now.
+    case asConfigured
+    /// Exactly these entries, whatever the route says.
+    case plan([PlanEntry])
+    /// What another route says now: the copy is a delivery of that one.
+    case route(RouteIdentity)
+
+    var plan: [PlanEntry]? {
+        if case .plan(let entries) = self { entries } else { nil }
+    }
+}
 
 enum RedeliveryError: Error, Sendable, Equatable {
     /// No such delivery, or retention has let it go.
@@ -22,6 +37,8 @@ enum RedeliveryError: Error, Sendable, Equatable {
     case refused(String)
     /// Without an entry, or longer than a record may be.
     case invalidPlan
+    /// Its name is longer than a record keeps.
+    case invalidRoute
     /// The server ends.
     case stopping
 
@@ -38,6 +55,7 @@ enum RedeliveryError: Error, Sendable, Equatable {
         case .unreadable(let reason): "the record cannot be read: \(reason)"
         case .refused(let reason): reason
         case .invalidPlan: "the plan has no entry, or is longer than a record may be. Name fewer targets."
+        case .invalidRoute: "the route's name is longer than a record keeps. Name another one."
         case .stopping: "the server is ending. Ask the one that runs next."
         }
     }
@@ -80,28 +98,27 @@ final class Redelivery: Sendable {
     }
 
     /// Adds the delivery `sequence` once more, accepted, received now and not deduplicated, with a copy of head and body. Returns
-    /// its sequence once that is as durable as an answered delivery. With `plan` exactly that is done; without, what is
-    /// configured now. Reads the disk: blocks for milliseconds, and waits for a commit.
-    func redeliver(_ sequence: UInt64, plan: [PlanEntry]? = nil) async -> RedeliveryRequest.Answer {
+    /// its sequence once that is as durable as an answered delivery. Reads the disk: blocks for milliseconds, and waits for a commit.
+    func redeliver(_ sequence: UInt64, _ act: RedeliveryAct = .asConfigured) async -> RedeliveryRequest.Answer {
         await withCheckedContinuation { continuation in
-            redeliver(sequence, plan: plan) { continuation.resume(returning: $0) }
+            redeliver(sequence, act) { continuation.resume(returning: $0) }
         }
     }
 
     /// The same without waiting: `reply` comes once, at once or from the owner of the desk.
     func redeliver(
-        _ sequence: UInt64, plan: [PlanEntry]?, reply: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
+        _ sequence: UInt64, _ act: RedeliveryAct, reply: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
     ) {
-        if let plan, plan.isEmpty { return reply(.failure(.invalidPlan)) }
-        switch pin(sequence) {
+        if let plan = act.plan, plan.isEmpty { return reply(.failure(.invalidPlan)) }
+        switch pin(sequence, act) {
         case .success(let pinned):
-            mailbox.post(.redelivery(RedeliveryRequest(pinned, plan, reply)))
+            mailbox.post(.redelivery(RedeliveryRequest(pinned, act.plan, reply)))
             wake()
         case .failure(let error): reply(.failure(error))
         }
     }
 
-    private func pin(_ sequence: UInt64) -> Result<PinnedRecord, RedeliveryError> {
+    private func pin(_ sequence: UInt64, _ act: RedeliveryAct) -> Result<PinnedRecord, RedeliveryError> {
         do throws(JournalError) {
             guard let record = try history.record(of: sequence) else {
                 return .failure(history.holds(sequence) ? .notADelivery : .unknown)
@@ -109,7 +126,13 @@ final class Redelivery: Sendable {
             guard record.header.bodyLength == record.header.receivedBodyLength else {
                 return .failure(.bodyNotKept(of: record.header.duplicateOf ?? 0))
             }
-            return .success(PinnedRecord(record))
+            guard case .route(let route) = act else { return .success(PinnedRecord(record)) }
+            let pinned = PinnedRecord(
+                record,
+                as: RecordRoute(
+                    cluster: route.cluster, namespace: route.namespace, name: route.name,
+                    receiverKind: route.kind.rawValue))
+            return pinned.map { .success($0) } ?? .failure(.invalidRoute)
         } catch {
             return .failure(.unreadable(error.message))
         }

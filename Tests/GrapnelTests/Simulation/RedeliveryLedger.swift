@@ -55,7 +55,7 @@ final class RedeliveryLedger {
         let wish = Wish(origin: promised[origin]?.origin ?? origin, plan: plan)
         if !wishes.contains(wish) { wishes.append(wish) }
         let (answers, life) = (answers, life)
-        redelivery.redeliver(origin, plan: plan) { answer in
+        redelivery.redeliver(origin, plan.map { .plan($0) } ?? .asConfigured) { answer in
             answers.withLock { $0.append(Answer(wish: wish, answer: answer, life: life)) }
         }
     }
@@ -84,7 +84,7 @@ final class RedeliveryLedger {
             refusedCount += 1
             switch error {
             case .unknown: problems.verify(!keepsEverything, "\(text): it is unknown")
-            case .notADelivery, .invalidPlan: problems.verify(false, "\(text): \(error)")
+            case .notADelivery, .invalidPlan, .invalidRoute: problems.verify(false, "\(text): \(error)")
             case .bodyNotKept: break
             case .unreadable: problems.verify(disk.hadReadFaults || disk.isGone, "\(text): \(error)")
             case .refused, .stopping: problems.verify(!isStrict, "\(text): \(error)")

@@ -58,6 +58,7 @@ final class AdminAPI: AdminResponder {
         Route(method: .GET, template: "/redeliveries") { api, _, _ in .answer(api.jobs.list) },
         Route(method: .POST, template: "/redeliveries") { api, request, _ in .work { api.redeliverMany(request) } },
         Route(method: .GET, template: "/redeliveries/{id}") { api, _, id in .answer(api.jobs.answer(id)) },
+        Route(method: .POST, template: "/redeliveries/{id}/cancel") { api, _, id in .work { api.jobs.cancel(id) } },
         Route(method: .GET, template: "/routes", parameters: ["namespace"]) { api, request, _ in
             .work { api.listRoutes(request) }
         },

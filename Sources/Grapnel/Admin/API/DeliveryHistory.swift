@@ -21,6 +21,11 @@ struct DeliveryHistory: Sendable {
         attemptsLeftOut = story?.eventsLeftOut ?? 0
     }
 
+    /// Whether nothing more will be done for that entry.
+    func isFinal(_ index: Int) -> Bool {
+        said.contains { $0.outcome.isFinal && ($0.planIndex == Self.whole || Int($0.planIndex) == index) }
+    }
+
     static func action(_ entry: PlanEntry) -> (name: String, target: String) {
         guard let action = PlannedAction(EncodedPlanEntry(actionKind: entry.actionKind, target: entry.target)) else {
             return ("action-\(entry.actionKind)", "")

@@ -138,17 +138,30 @@ struct DeliveryReport: Sendable {
         ]
         let members =
             members(delivery, identity, texts, record.header.receivedBodyLength) + Self.members(of: event) + more
-        return (definition.map { Redaction(secrets: $0.secrets) } ?? Redaction(secrets: []))(.object(members))
+        return Redaction(secrets: secrets(of: delivery))(.object(members))
     }
 
     /// The body as it lies in the journal, without the route's own secrets; nil when the record is gone.
     func body(_ delivery: IndexedDelivery) throws(JournalError) -> (bytes: [UInt8], isKept: Bool)? {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
-        let secrets = index.route(delivery).flatMap { routes.definition(of: $0) }?.secrets ?? []
         return (
-            Redaction(secrets: secrets).masked(Array(record.body)),
+            Redaction(secrets: secrets(of: delivery)).masked(Array(record.body)),
             record.header.bodyLength == record.header.receivedBodyLength
         )
+    }
+
+    /// Those of its route, and where it was redelivered to another route those of the one that the request came to.
+    private func secrets(of delivery: IndexedDelivery) -> [SecretBytes] {
+        var routes: Set<RouteIdentity> = []
+        if let own = index.route(delivery) { routes.insert(own) }
+        let deadline = cl_now_monotonic() + 300_000_000
+        if delivery.isRedelivery,
+            case .found(let original, _)? = try? index.find(delivery.original, deadline: deadline),
+            let first = index.route(original)
+        {
+            routes.insert(first)
+        }
+        return routes.flatMap { self.routes.definition(of: $0)?.secrets ?? [] }
     }
 
     private static func origin(_ record: StoredRecord) -> JSONValue {

@@ -9,8 +9,8 @@ extension Redelivery {
 
     /// For worker threads alone: waits.
     var asked: Redeliverer {
-        { [self] sequence, plan in
-            let answer = Blocking.wait(seconds: Self.waitSeconds) { await self.redeliver(sequence, plan: plan) }
+        { [self] sequence, act in
+            let answer = Blocking.wait(seconds: Self.waitSeconds) { await self.redeliver(sequence, act) }
             guard let answer else {
                 return .failure(
                     RedeliveryRefusal(
@@ -32,7 +32,7 @@ extension RedeliveryError {
         case .bodyNotKept: .conflict
         case .unreadable: .internalServerError
         case .refused, .stopping: .serviceUnavailable
-        case .invalidPlan: .badRequest
+        case .invalidPlan, .invalidRoute: .badRequest
         }
     }
 
@@ -43,6 +43,7 @@ extension RedeliveryError {
         case .unreadable: "journal-unreadable"
         case .refused: "journal-refuses"
         case .invalidPlan: "plan-invalid"
+        case .invalidRoute: "to-unusable"
         case .stopping: "stopping"
         }
     }

@@ -1,7 +1,7 @@
 // RedeliveryJobs: many deliveries again, at a rate, on a thread of their own.
 //
-// A job's list is fixed when it begins. In memory alone: a restart ends it, and what was redelivered by then stays so. The last few jobs
-// can be asked for.
+// A job's list is fixed when it begins. In memory alone: a restart ends it, and what was redelivered by then stays so. So does what was
+// redelivered before somebody cancelled it. The last few jobs can be asked for.
 
 internal import CLinuxIO
 internal import Delivery
@@ -20,9 +20,8 @@ struct RedeliveryRefusal: Error, Sendable, Equatable {
     var answer: AdminAnswer { .problem(status, code, message) }
 }
 
-/// Carries a delivery out once more: all of it as the route says now, or exactly these entries. Gives the new delivery's sequence. Waits for
-/// the disk.
-typealias Redeliverer = @Sendable (UInt64, [PlanEntry]?) -> Result<UInt64, RedeliveryRefusal>
+/// Carries a delivery out once more. Gives the new delivery's sequence. Waits for the disk.
+typealias Redeliverer = @Sendable (UInt64, RedeliveryAct) -> Result<UInt64, RedeliveryRefusal>
 
 final class RedeliveryJobs: Sendable {
     static let deliveriesMax = 10_000
@@ -36,18 +35,21 @@ final class RedeliveryJobs: Sendable {
         var begun: UInt64
         var rate: Int
         var sequences: [UInt64]
-        var target: String?
         var done = 0
         var redelivered: [UInt64] = []
         var refused: [(sequence: UInt64, refusal: RedeliveryRefusal)] = []
         var refusedCount = 0
+        var isCancelled = false
         var isEnded = false
+
+        /// Cancelled, by somebody or by the server's end, is what did not come to its last delivery.
+        private var state: String { !isEnded ? "running" : done < sequences.count ? "cancelled" : "ended" }
 
         var json: JSONValue {
             [
                 "id": .string("\(id)"), "begun": .string(APITime.text(begun)), "rate": .number("\(rate)"),
                 "count": .number("\(sequences.count)"), "done": .number("\(done)"),
-                "state": .string(isEnded ? "ended" : "running"),
+                "state": .string(state),
                 "redelivered": .number("\(done - refusedCount)"),
                 "refused": .number("\(refusedCount)"),
                 "newSequences": .array(redelivered.prefix(RedeliveryJobs.toldMax).map { .number("\($0)") }),
@@ -73,33 +75,33 @@ final class RedeliveryJobs: Sendable {
 
     init(_ redeliver: @escaping Redeliverer) { self.redeliver = redeliver }
 
-    /// nil: another job runs. `entries` gives what of a delivery's plan is meant (nil: all, as the route says now).
+    /// nil: another job runs. `act` gives what a delivery's redelivery does, when its turn comes.
     func begin(
-        _ sequences: [UInt64], rate: Int, target: String?,
-        entries: @escaping @Sendable (UInt64) -> Result<[PlanEntry]?, RedeliveryRefusal>
+        _ sequences: [UInt64], rate: Int,
+        act: @escaping @Sendable (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>
     ) -> Job? {
         let job: Job? = state.withLock { state in
             guard !state.isStopping, state.jobs.allSatisfy(\.isEnded) else { return nil }
-            let job = Job(id: state.nextID, begun: cl_now_realtime(), rate: rate, sequences: sequences, target: target)
+            let job = Job(id: state.nextID, begun: cl_now_realtime(), rate: rate, sequences: sequences)
             state.nextID += 1
             state.jobs.append(job)
             if state.jobs.count > Self.jobsMax { state.jobs.removeFirst() }
             return job
         }
         guard let job else { return nil }
-        NamedThread.start("redeliveries") { self.run(job, entries) }
+        NamedThread.start("redeliveries") { self.run(job, act) }
         return job
     }
 
-    private func run(_ job: Job, _ entries: (UInt64) -> Result<[PlanEntry]?, RedeliveryRefusal>) {
+    private func run(_ job: Job, _ act: (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>) {
         let begin = cl_now_monotonic()
         for (index, sequence) in job.sequences.enumerated() {
             let due = begin + UInt64(index) * 1_000_000_000 / UInt64(job.rate)
-            while cl_now_monotonic() < due, !isStopping {
+            while cl_now_monotonic() < due, !isToEnd(job.id) {
                 usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1)))
             }
-            if isStopping { break }
-            let result = entries(sequence).flatMap { redeliver(sequence, $0) }
+            if isToEnd(job.id) { break }
+            let result = act(sequence).flatMap { redeliver(sequence, $0) }
             change(job.id) { job in
                 job.done += 1
                 switch result {
@@ -113,7 +115,9 @@ final class RedeliveryJobs: Sendable {
         change(job.id) { $0.isEnded = true }
     }
 
-    private var isStopping: Bool { state.withLock { $0.isStopping } }
+    private func isToEnd(_ id: UInt64) -> Bool {
+        state.withLock { state in state.isStopping || state.jobs.contains { $0.id == id && $0.isCancelled } }
+    }
 
     private func change(_ id: UInt64, _ change: (inout Job) -> Void) {
         state.withLock { state in
@@ -127,9 +131,22 @@ final class RedeliveryJobs: Sendable {
     var list: AdminAnswer { .json(["redeliveries": .array(state.withLock { $0.jobs.reversed().map(\.json) })]) }
 
     func answer(_ id: String) -> AdminAnswer {
-        guard let job = state.withLock({ $0.jobs.first { "\($0.id)" == id } }) else {
+        guard let job = job(id) else {
             return .problem(.notFound, "redelivery-unknown", "there is no such redelivery, or it was long ago")
         }
         return .json(job.json)
+    }
+
+    private func job(_ id: String) -> Job? { state.withLock { $0.jobs.first { "\($0.id)" == id } } }
+
+    /// How long an answer waits for the delivery whose turn it is.
+    private static let cancelNanoseconds: UInt64 = 5_000_000_000
+
+    /// Ends a job before its next delivery, and waits for the one under way, so that the figures stand. For worker threads.
+    func cancel(_ id: String) -> AdminAnswer {
+        if let job = job(id) { change(job.id) { $0.isCancelled = $0.isCancelled || !$0.isEnded } }
+        let deadline = cl_now_monotonic() + Self.cancelNanoseconds
+        while let job = job(id), !job.isEnded, cl_now_monotonic() < deadline { usleep(5_000) }
+        return answer(id)
     }
 }

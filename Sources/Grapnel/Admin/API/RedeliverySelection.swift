@@ -1,0 +1,150 @@
+// RedeliverySelection: which deliveries a filter, a wish and a limit mean, and what of the matching ones is left out, and why.
+//
+// Two looks at the index: first for all redeliveries, then for what matches. A delivery is left out when a later redelivery of the same
+// original did, or is to do, what is wished, so that the same command can be given again after it was interrupted. Of an original and
+// its redeliveries that died, the newest that matches is taken. A redelivery to another route, or of another part of the plan,
+// stands for nothing else than that.
+
+internal import CLinuxIO
+internal import Delivery
+internal import Journal
+
+struct RedeliverySelection: Sendable {
+    /// Oldest first.
+    var sequences: [UInt64] = []
+    var matched = 0
+    /// Not among `sequences` for the limit alone.
+    var beyondLimit = 0
+    /// The journal was looked through.
+    var isSearched = false
+    var owed = 0
+    var duplicates = 0
+    var redelivered = 0
+    var gone = 0
+    var unfit = 0
+    /// Why the newest of those does not fit.
+    var misfit: RedeliveryRefusal?
+
+    /// Sequences that are told.
+    private static let toldMax = 1000
+
+    func json(isDry: Bool) -> JSONValue {
+        [
+            "dryRun": .bool(isDry), "matched": .number("\(matched)"), "count": .number("\(sequences.count)"),
+            "beyondLimit": .number("\(beyondLimit)"), "isComplete": .bool(isSearched && beyondLimit == 0),
+            "skippedOwed": .number("\(owed)"), "skippedDuplicates": .number("\(duplicates)"),
+            "skippedRedelivered": .number("\(redelivered)"), "skippedGone": .number("\(gone)"),
+            "skippedUnfit": .number("\(unfit)"),
+            "sequences": .array(sequences.prefix(Self.toldMax).map { .number("\($0)") }),
+        ]
+    }
+
+    /// What was wished is for none of them: a misspelt target is not an empty selection.
+    var refusal: RedeliveryRefusal? { sequences.isEmpty && redelivered == 0 ? misfit : nil }
+
+    mutating func leaveOut(_ refusal: RedeliveryRefusal) {
+        switch refusal.code {
+        case "still-owed": owed += 1
+        case "body-not-kept": duplicates += 1
+        case "route-gone": gone += 1
+        default:
+            unfit += 1
+            misfit = misfit ?? refusal
+        }
+    }
+
+    /// Keeps the oldest `limit` of what was found newest first.
+    mutating func cut(_ found: [UInt64], to limit: Int) {
+        sequences = found.suffix(limit).reversed()
+        beyondLimit = found.count - sequences.count
+    }
+}
+
+extension AdminAPI {
+    /// Less than clients wait for an answer.
+    private static let selectionNanoseconds: UInt64 = 10_000_000_000
+
+    /// `again`: also what was redelivered before.
+    func selection(
+        _ filter: DeliveryFilter, _ wish: RedeliveryWish, limit: Int, again: Bool
+    ) throws(JournalError) -> RedeliverySelection {
+        let deadline = cl_now_monotonic() + Self.selectionNanoseconds
+        var selection = RedeliverySelection()
+        // A redelivery is received later than its original, so none is missed.
+        var later = DeliveryFilter()
+        later.since = filter.since
+        var redeliveries: [UInt64: [IndexedDelivery]] = [:]
+        guard
+            try walk(
+                later, deadline,
+                { delivery in
+                    if delivery.isRedelivery { redeliveries[delivery.original, default: []].append(delivery) }
+                })
+        else { return selection }
+
+        var found: [UInt64] = []
+        var chosen: Set<UInt64> = []
+        selection.isSearched = try walk(filter, deadline) { delivery in
+            selection.matched += 1
+            let act: RedeliveryAct
+            switch chooser.act(wish, on: delivery, lastSegment: .max) {
+            case .success(let found): act = found
+            case .failure(let refusal): return selection.leaveOut(refusal)
+            }
+            let known = redeliveries[delivery.original] ?? []
+            let isDone = known.contains { later in
+                later.sequence > delivery.sequence && isSettled(later, chosen, again: again)
+                    && does(later, act, of: delivery)
+            }
+            guard !isDone else {
+                selection.redelivered += 1
+                return
+            }
+            found.append(delivery.sequence)
+            chosen.insert(delivery.sequence)
+        }
+        selection.cut(found, to: limit)
+        return selection
+    }
+
+    /// Whether a redelivery stands for its original: it is done or will be, or it is redelivered in its place.
+    private func isSettled(_ later: IndexedDelivery, _ chosen: Set<UInt64>, again: Bool) -> Bool {
+        switch later.state {
+        case .owed, .failed, .done, .merged: !again || chosen.contains(later.sequence)
+        case .dead: chosen.contains(later.sequence)
+        case .ignored, .duplicate: false
+        }
+    }
+
+    /// Whether a redelivery does what is wished, or a part of it.
+    private func does(_ later: IndexedDelivery, _ act: RedeliveryAct, of delivery: IndexedDelivery) -> Bool {
+        let route = index.route(later)
+        if case .route(let wanted) = act { return route == wanted }
+        guard route == index.route(delivery) else { return false }
+        if act == .asConfigured, !later.flags.contains(.planned) { return true }
+        guard let plan = plan(of: later) else { return true }
+        return (act.plan ?? self.plan(of: delivery) ?? []).contains { plan.contains($0) }
+    }
+
+    private func plan(of delivery: IndexedDelivery) -> [PlanEntry]? {
+        (try? DeliveryHistory(of: delivery, lastSegment: .max, journal: parts.history))?.plan
+    }
+
+    /// All deliveries that match, newest first. False when the time came first.
+    private func walk(
+        _ filter: DeliveryFilter, _ deadline: UInt64, _ take: (IndexedDelivery) -> Void
+    ) throws(JournalError) -> Bool {
+        var cursor: PageCursor?
+        while cl_now_monotonic() < deadline {
+            let page = try select(
+                filter, before: cursor, limit: 1000, deadline: min(deadline, cl_now_monotonic() + Self.workNanoseconds))
+            for delivery in page.deliveries {
+                guard cl_now_monotonic() < deadline else { return false }
+                take(delivery)
+            }
+            guard let next = page.next else { return true }
+            cursor = next
+        }
+        return false
+    }
+}

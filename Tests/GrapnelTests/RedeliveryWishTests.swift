@@ -1,0 +1,98 @@
+// What a redelivery may be asked for, in the words of the API; which deliveries are dead.
+
+import Delivery
+import Glibc
+import NIOHTTP1
+import Testing
+
+@testable import Grapnel
+
+@Suite("What a redelivery is asked for")
+struct RedeliveryWishTests {
+    private func wish(_ text: String) -> RedeliveryWish? {
+        JSONValue(Array(text.utf8)).flatMap { RedeliveryWish($0) }
+    }
+
+    @Test(
+        "what cannot be understood is refused",
+        arguments: [
+            #"{"target": ""}"#, #"{"target": 1}"#, #"{"planIndex": -1}"#, #"{"planIndex": 65536}"#,
+            #"{"planIndex": "0"}"#,
+            #"{"planIndex": 1.5}"#, #"{"planIndex": true}"#, #"{"planIndex": null}"#, #"{"to": 1}"#, #"{"to": ""}"#,
+            #"{"to": "canary"}"#, #"{"to": "team-a/canary"}"#, #"{"to": "Hook/team-a/"}"#, #"{"to": "/team-a/canary"}"#,
+            #"{"to": "Hook/team-a/canary/x"}"#, #"{"to": ":Hook/team-a/canary"}"#, #"{"to": "http://127.0.0.1/x"}"#,
+            #"{"to": "https://example.org/a/b"}"#, #"{"to": "east:GitRepository/team-a/x"}"#,
+            #"{"to": "Hook/team-a/canary", "target": "x"}"#, #"{"to": "Hook/team-a/canary", "planIndex": 0}"#,
+        ])
+    func refused(_ text: String) {
+        #expect(wish(text) == nil)
+    }
+
+    @Test("a kind that defines routes means a route, another one an object; only of a route a cluster is named")
+    func aims() throws {
+        let route = try #require(wish(#"{"to": "east:hook/team-a/canary"}"#))
+        #expect(route.to == .route(cluster: "east", kind: .hook, namespace: "team-a", name: "canary"))
+        #expect(!route.isOfPlan)
+        let object = try #require(wish(#"{"to": "GitRepository/team-a/canary", "planIndex": 0, "target": "x"}"#))
+        #expect(object.to == .object(kind: "GitRepository", namespace: "team-a", name: "canary"))
+        #expect(object.isOfPlan && object.planIndex == 0 && object.target == "x")
+        #expect(try !#require(wish("{}")).isOfPlan)
+    }
+
+    @Test("of what was found newest first, the oldest are kept, oldest first")
+    func cut() {
+        var selection = RedeliverySelection()
+        selection.isSearched = true
+        selection.cut([9, 7, 5, 3], to: 3)
+        #expect(selection.sequences == [3, 5, 7] && selection.beyondLimit == 1)
+        #expect(selection.json(isDry: true)["isComplete"] == .bool(false))
+        selection.cut([9, 7], to: 3)
+        #expect(selection.sequences == [7, 9] && selection.beyondLimit == 0)
+        #expect(selection.json(isDry: true)["isComplete"] == .bool(true))
+    }
+
+    @Test("a wish that is for none of the deliveries is refused; where some were redelivered before it is not")
+    func misfits() {
+        var selection = RedeliverySelection()
+        for code in ["still-owed", "body-not-kept", "route-gone"] {
+            selection.leaveOut(RedeliveryRefusal(status: .conflict, code: code, message: ""))
+        }
+        #expect(selection.refusal == nil && selection.owed == 1 && selection.duplicates == 1 && selection.gone == 1)
+        selection.leaveOut(RedeliveryRefusal(status: .conflict, code: "target-unknown", message: "first"))
+        selection.leaveOut(RedeliveryRefusal(status: .conflict, code: "to-unknown", message: "second"))
+        #expect(selection.unfit == 2 && selection.refusal?.message == "first")
+        selection.redelivered = 1
+        #expect(selection.refusal == nil)
+    }
+}
+
+@Suite("Redeliveries of many")
+struct RedeliveryJobsTests {
+    @Test("a job that is cancelled ends before its next delivery, and says so; another may begin then")
+    func cancel() throws {
+        let carried = Locked<[UInt64]>([])
+        let jobs = RedeliveryJobs { sequence, _ in
+            carried.withLock { $0.append(sequence) }
+            return .success(sequence + 100)
+        }
+        func member(_ answer: AdminAnswer, _ name: String) -> JSONValue? { JSONValue(answer.bytes)?[name] }
+        let job = try #require(jobs.begin(Array(1...1000), rate: 1) { _ in .success(.asConfigured) })
+        #expect(jobs.begin([1], rate: 1) { _ in .success(.asConfigured) } == nil)
+        #expect(jobs.cancel("99").status == .notFound)
+        let answer = jobs.cancel("\(job.id)")
+        #expect(member(answer, "state") == .string("cancelled"))
+        let count = carried.withLock { $0.count }
+        #expect(count < 1000 && member(answer, "done") == .number("\(count)"))
+
+        let second = try #require(
+            jobs.begin([5, 6], rate: 1000) { $0 == 5 ? .success(.asConfigured) : .failure(gone) })
+        while member(jobs.answer("\(second.id)"), "state") == .string("running") { usleep(1000) }
+        let end = jobs.cancel("\(second.id)")
+        #expect(member(end, "state") == .string("ended"))
+        #expect(member(end, "redelivered") == .number("1") && member(end, "refused") == .number("1"))
+        jobs.stop()
+        #expect(jobs.begin([1], rate: 1) { _ in .success(.asConfigured) } == nil)
+    }
+
+    private let gone = RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "gone")
+}
