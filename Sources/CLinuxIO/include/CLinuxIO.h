@@ -156,6 +156,21 @@ static inline int cl_wait_signal(void) {
   int e = sigwait(&s, &number);
   return e ? -e : number;
 }
+// Keeps SIGINT from ending the process, so that `cl_wait_interrupt` sees it. In a process of one thread.
+static inline int cl_block_interrupt(void) {
+  sigset_t s;
+  sigemptyset(&s);
+  sigaddset(&s, SIGINT);
+  return -pthread_sigmask(SIG_BLOCK, &s, 0);
+}
+// Waits for SIGINT that long: 1 when it came, else 0.
+static inline int cl_wait_interrupt(uint64_t nanoseconds) {
+  sigset_t s;
+  struct timespec t = {(time_t)(nanoseconds / 1000000000ull), (long)(nanoseconds % 1000000000ull)};
+  sigemptyset(&s);
+  sigaddset(&s, SIGINT);
+  return sigtimedwait(&s, 0, &t) == SIGINT;
+}
 // adjtimex(2): 1 when the kernel says that its clock is kept in step with others, 0 when not.
 int cl_clock_is_synchronised(void);
 // Raises the soft limit of open files to the hard one (at most 2^20 counted); gives the limit in force.
