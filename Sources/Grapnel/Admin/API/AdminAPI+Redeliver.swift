@@ -88,7 +88,8 @@ extension AdminAPI {
             return .problem(
                 .conflict, "selection-too-large",
                 "the journal could not be looked through in time, so that the oldest matching deliveries are not known; narrow the "
-                    + "filter with since and until, or leave out repository, ref and commit, for which bodies are read")
+                    + "filter with since and until; what reads bodies or plans costs most: repository, ref and commit, target, "
+                    + "planIndex and an object in to")
         }
         let job = jobs.begin(selection.sequences, rate: rate) { [self] sequence in
             // Much may have happened since it was selected.

@@ -59,10 +59,12 @@ struct RedeliveryWatch {
     }
 
     private func lost(_ job: JSONValue, _ failure: CommandFailure) -> CommandFailure {
-        .environment(
-            "\(failure.description). At least \(DeliveryTable.text(job["redelivered"])) of "
-                + "\(DeliveryTable.text(job["count"])) were redelivered; a redelivery ends with its server. Give the same command "
-                + "again: what was redelivered is left out then")
+        CommandFailure(
+            .environment,
+            failure.messages + [
+                "\(DeliveryTable.text(job["redelivered"])) of \(DeliveryTable.text(job["count"])) were redelivered as far as is "
+                    + "known; a redelivery ends with its server. Give the same command again: what was redelivered is left out then"
+            ])
     }
 
     private func tell(_ job: JSONValue, _ isTerminal: Bool) {
