@@ -9,12 +9,15 @@ from harness import expect, expect_that, wait_until
 from redeliverydesk import Desk, http
 from registry import test
 
+# At one a second these last longer than any test waits.
+MANY = 60
+
 
 @test("redeliver: a selection under way is cancelled, and goes on where it ended")
 def cancel(context):
     sink = context.sink(status=400)
     desk = Desk(context, http(sink.url))
-    dead = desk.push(6)
+    dead = desk.push(MANY)
     desk.wait(dead, "dead")
     sink.status = 200
     expect(desk.api.post("/redeliveries/1/cancel", {})[0], 404, "an unknown one")
@@ -29,14 +32,14 @@ def cancel(context):
     check_schema(description, description["paths"]["/api/v1/redeliveries/{id}/cancel"]["post"]["responses"]["200"], answer,
                  "cancel")
     job = json.loads(answer.body)
-    expect((job["state"], job["count"]), ("cancelled", 6), "the job")
-    expect(1 <= job["done"] < 6, True, "done: %r" % job["done"])
+    expect((job["state"], job["count"]), ("cancelled", MANY), "the job")
+    expect(1 <= job["done"] < MANY, True, "done: %r" % job["done"])
     expect(desk.api.post("/redeliveries/1/cancel", {})[1]["state"], "cancelled", "once more")
     expect(desk.job()["done"], job["done"], "nothing follows")
     expect(len([r for r in desk.all() if r["redeliveryOf"]]), job["redelivered"], "what was redelivered")
     text = desk.run("--outcome", "dead", "--rate", "100").stdout
-    expect(text.splitlines()[-1], "%d redelivered, 0 refused" % (6 - job["redelivered"]), "the rest")
-    wait_until(lambda: len(sink.seen(200)) == 6, 20, "each was called once")
+    expect(text.splitlines()[-1], "%d redelivered, 0 refused" % (MANY - job["redelivered"]), "the rest")
+    wait_until(lambda: len(sink.seen(200)) == MANY, 30, "each was called once")
     expect(desk.api.post("/redeliveries/2/cancel", {})[1]["state"], "ended", "what has ended stays so")
 
 
@@ -44,7 +47,7 @@ def cancel(context):
 def command(context):
     sink = context.sink(status=400)
     desk = Desk(context, http(sink.url))
-    dead = desk.push(20)
+    dead = desk.push(MANY)
     desk.wait(dead, "dead")
     sink.status = 200
     process = desk.popen("--outcome", "dead", "--rate", "1")
@@ -57,8 +60,8 @@ def command(context):
     job = desk.job()
     expect(job["state"], "cancelled", "the job")
     expect(process.returncode, 130, "exit status (%s%s)" % (output, errors))
-    expect_that("redelivery 1: " in errors and " of 20" in errors, "no progress in %r" % errors)
-    expect_that("cancelled: %d of 20 redelivered" % job["redelivered"] in errors, errors)
+    expect_that("redelivery 1: " in errors and " of %d" % MANY in errors, "no progress in %r" % errors)
+    expect_that("cancelled: %d of %d redelivered" % (job["redelivered"], MANY) in errors, errors)
     expect_that("same command" in errors, "how to go on is not in " + errors)
 
     output = desk.run("--outcome", "dead", "--rate", "1", "--detach").stdout
@@ -89,7 +92,7 @@ def command(context):
 def server_ends(context):
     sink = context.sink(status=400)
     desk = Desk(context, http(sink.url))
-    desk.wait(desk.push(10), "dead")
+    desk.wait(desk.push(MANY), "dead")
     sink.status = 200
     process = desk.popen("--outcome", "dead", "--rate", "1")
     try:
@@ -99,8 +102,8 @@ def server_ends(context):
     finally:
         process.kill()
     expect(process.returncode, 3, "exit status (%s%s)" % (output, errors))
-    expect_that(" of 10 were redelivered" in errors and "same command" in errors, errors)
+    expect_that(" of %d were redelivered" % MANY in errors and "same command" in errors, errors)
     desk.server.start()
     desk.run("--outcome", "dead", "--rate", "100")
-    wait_until(lambda: len(desk.all("&outcome=done")) == 10, 30, "each is done")
-    expect(len([r for r in desk.all() if r["redeliveryOf"]]), 10, "each once")
+    wait_until(lambda: len(desk.all("&outcome=done")) == MANY, 30, "each is done")
+    expect(len([r for r in desk.all() if r["redeliveryOf"]]), MANY, "each once")
