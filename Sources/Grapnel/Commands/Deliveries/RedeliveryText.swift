@@ -15,7 +15,7 @@ enum RedeliveryText {
         let leftOut = [
             ("skippedRedelivered", "redelivered before (--again takes them)"), ("skippedOwed", "still owed"),
             ("skippedDuplicates", "duplicates, whose body another delivery has"),
-            ("skippedGone", "whose route is gone"),
+            ("skippedGone", "whose route is gone, or not read from its cluster yet"),
             ("skippedUnfit", "that have no such action, or that --to does not take"),
         ].filter { number($0.0) > 0 }
         if !leftOut.isEmpty {
