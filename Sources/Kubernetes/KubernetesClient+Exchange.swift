@@ -32,11 +32,11 @@ extension KubernetesClient {
         try await send(.GET, path, call: call)
     }
 
-    /// One request; the body of a 2xx, or an error for everything else.
+    /// One request; the body of a 2xx, or an error for everything else. `shownPath` stands for a path with a secret in it.
     func send(
         _ method: HTTPMethod, _ path: String, call: KubernetesCall, accept: String = "application/json",
         contentType: String? = nil, body: [UInt8]? = nil, isBodyUsed: Bool = true, fields: [(String, String)] = [],
-        bounds: Bounds? = nil, isInBackground: Bool = false
+        shownPath: String? = nil, bounds: Bounds? = nil, isInBackground: Bool = false
     ) async throws(KubernetesError) -> Data {
         let bounds = bounds ?? callBounds
         let content = Content(
@@ -44,7 +44,10 @@ extension KubernetesClient {
         var isSecond = false
         while true {
             let (request, identity) = try await request(method, path, call, content)
+            let trace = ExchangeTrace.current
+            trace?.begin(method.rawValue, shownPath ?? path)
             let answer = try await exchange(request, call, isBodyUsed: isBodyUsed, bounds)
+            trace?.end(status: answer.status, shownPath == nil ? Self.refusalText(answer) : "")
             if (200..<300).contains(answer.status) { return answer.body }
             if answer.status == 401, await credentials.renew(after: identity), !isSecond {
                 isSecond = true
@@ -132,6 +135,13 @@ extension KubernetesClient {
             call: call, cause: .status(answer.status), status: status,
             retryAfterNanoseconds: answer.retryAfter.flatMap { RetryAfter.nanoseconds($0) }
                 ?? status?.detailsRetryAfterSeconds.flatMap { RetryAfter.nanoseconds(String($0)) })
+    }
+
+    /// Why an answer refuses, in the server's words; empty for one that does not.
+    private static func refusalText(_ answer: Answer) -> String {
+        if (200..<300).contains(answer.status) { return "" }
+        if let message = KubernetesStatus(json: answer.body)?.message, !message.isEmpty { return message }
+        return String(decoding: answer.body.prefix(512), as: UTF8.self)
     }
 
     /// The error of an exchange that came to no answer.

@@ -166,8 +166,12 @@ public final class KubernetesClient: Sendable {
         }
         if let subresource { path += "/" + subresource }
         do {
-            return try await send(
+            let made = try await send(
                 .POST, path, call: call, contentType: "application/json", body: body, isInBackground: isInBackground)
+            if let trace = ExchangeTrace.current, let object = try? ObjectMetadata.one(made, of: resource) {
+                trace.name(object.name)
+            }
+            return made
         } catch {
             if error.statusCode == 404, !error.isObjectMissing { await discovery.forget(group: resource.group) }
             throw error
@@ -185,8 +189,11 @@ public final class KubernetesClient: Sendable {
             verb: "create", group: resource.group, resource: "\(resource.plural)/\(first)",
             namespace: resource.isNamespaced ? namespace : nil, name: name)
         var path = try resource.path(namespace: namespace, name: name, call: call)
+        let shownPath = "\(path)/\(first)/…"
         for segment in segments { path += "/" + Self.encoded(segment) }
-        _ = try await send(.POST, path, call: call, contentType: contentType, body: body, fields: fields)
+        // Nor may the answer be shown, which may repeat the path.
+        _ = try await send(
+            .POST, path, call: call, contentType: contentType, body: body, fields: fields, shownPath: shownPath)
     }
 
     /// RFC 3986 section 2.1: everything but the unreserved characters.

@@ -23,6 +23,8 @@ public struct QueuedDelivery: Sendable, Equatable {
     public var receivedNanoseconds: UInt64
     public var route: RouteIdentity
     public var location: DeliveryLocation
+    /// When its record was durable; nanoseconds since 1970, 0: not known.
+    public var durableNanoseconds: UInt64 = 0
 
     public init(
         sequence: UInt64, receivedNanoseconds: UInt64, route: RouteIdentity, location: DeliveryLocation
@@ -115,7 +117,7 @@ public struct DeliveryLogError: Error, Sendable {
 /// delivery follows the plan of the delivery that it names, so that no crash keeps the first and loses the second.
 /// `payload` and `origin` come from any thread.
 public protocol DeliveryLog: Sendable {
-    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry])
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry], times: PlanTimes)
     func recordOutcomes(_ outcomes: [OutcomeEntry])
     /// Head fields and body; nil when the record is gone.
     func payload(sequence: UInt64, location: DeliveryLocation) throws(DeliveryLogError) -> DeliveryPayload?

@@ -27,7 +27,7 @@ public final class Dispatcher: Sendable {
         case deliveries([QueuedDelivery])
         /// `spilled` follows those.
         case recovered([RecoveredDelivery], spilled: [(route: RouteIdentity, range: SpilledRange)])
-        case finished(TriggerID, ActionResult)
+        case finished(TriggerID, ActionResult, AttemptReport? = nil)
         /// `ref`: of the event, where the order of its builds needs it.
         case planned(QueuedDelivery, PlanningResult, ref: String?)
         case paused(Set<PauseSubject>)

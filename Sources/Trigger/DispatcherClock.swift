@@ -16,6 +16,9 @@ struct DispatcherClock: Sendable {
     /// For the core: ages, backoff.
     var now: UInt64 { simulated?() ?? Self.read(CLOCK_BOOTTIME) &+ offset }
 
+    /// The wall clock now, for what is written down.
+    var wall: UInt64 { simulated?() ?? Self.wall }
+
     /// The moment on the monotonic clock that is `time` on this one; a past time is now.
     func monotonic(for time: UInt64) -> UInt64 {
         let now = now

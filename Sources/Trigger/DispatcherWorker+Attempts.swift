@@ -1,8 +1,26 @@
 // One attempt, from the current route and the record to the runner.
 
 import Delivery
+import Kubernetes
 
 extension DispatcherWorker {
+    /// One attempt, with what is told of it.
+    static func reportedAttempt(
+        _ started: StartedAction, _ parts: Dispatcher.Parts
+    ) async -> (ActionResult, AttemptReport) {
+        let trace = ExchangeTrace()
+        let clock = ContinuousClock()
+        let began = clock.now
+        let result = await ExchangeTrace.$current.withValue(trace) { await attempt(started, parts) }
+        let (seconds, attoseconds) = (clock.now - began).components
+        let nanoseconds = UInt64(clamping: seconds) * 1_000_000_000 + UInt64(clamping: attoseconds / 1_000_000_000)
+        return (
+            result,
+            AttemptReport(
+                endedNanoseconds: DispatcherClock.wall, durationNanoseconds: nanoseconds, exchange: trace.last)
+        )
+    }
+
     /// One attempt, from the current route and the record to the runner.
     static func attempt(_ started: StartedAction, _ parts: Dispatcher.Parts) async -> ActionResult {
         guard let runner = parts.runners[started.action] else { return ActionRunners.switchedOff(started.action) }

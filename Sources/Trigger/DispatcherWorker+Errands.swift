@@ -21,7 +21,9 @@ extension DispatcherWorker {
 
     private static func message(of errand: Errand, _ parts: Dispatcher.Parts) async -> Dispatcher.Message {
         switch errand {
-        case .attempt(let started): return .finished(started.id, await attempt(started, parts))
+        case .attempt(let started):
+            let (result, report) = await reportedAttempt(started, parts)
+            return .finished(started.id, result, report)
         case .planning(let delivery, let planner):
             let (result, ref) = await plan(delivery, planner, parts)
             return .planned(delivery, result, ref: ref)

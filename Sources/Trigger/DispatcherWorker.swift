@@ -93,9 +93,9 @@ struct DispatcherWorker: ~Copyable {
             }
             for (route, range) in spilled { spills.spill(range, of: route) }
         case .reread(let reading): take(reading, now: now)
-        case .finished(let id, let result):
+        case .finished(let id, let result, let attempt):
             tasks[id] = nil
-            core.complete(id, result, now: now)
+            core.complete(id, result, attempt, now: now)
         case .planned(let delivery, let result, let ref): take(result, of: delivery, ref, now)
         case .paused(let subjects): core.setPaused(subjects, now: now)
         case .inspect(let question, let answer):
@@ -118,10 +118,19 @@ struct DispatcherWorker: ~Copyable {
 
     private mutating func carryOut(_ command: DispatcherCommand) {
         switch command {
-        case .recordPlan(let sequence, _, let encoded):
-            parts.log.recordPlan(sequence: sequence, entries: encoded)
+        case .recordPlan(let sequence, _, let encoded, let durable):
+            parts.log.recordPlan(
+                sequence: sequence, entries: encoded,
+                times: PlanTimes(plannedNanoseconds: clock.wall, durableNanoseconds: durable))
         case .recordOutcomes(let settled):
-            parts.log.recordOutcomes(settled.map(\.entry))
+            let wall = clock.wall
+            parts.log.recordOutcomes(
+                settled.map { outcome in
+                    var entry = outcome.entry
+                    // No attempt: it is so since this moment.
+                    if entry.details.atNanoseconds == 0 { entry.details.atNanoseconds = wall }
+                    return entry
+                })
             for outcome in settled { count(outcome) }
         case .breakerChanged(let key, let isOpen, let reason):
             if isOpen {

@@ -1,6 +1,7 @@
 // OutboundClient: small documents from the outside: discovery documents and keys of token issuers.
 
 import AsyncHTTPClient
+import Kubernetes
 import NIOCore
 import NIOHTTP1
 
@@ -29,9 +30,12 @@ public final class OutboundClient: Sendable {
         request.headers.add(name: "User-Agent", value: userAgent)
         request.headers.add(name: "Content-Type", value: contentType)
         request.body = .bytes(ByteBuffer(bytes: body))
+        let trace = ExchangeTrace.current
+        trace?.begin("POST", PlannedAction.origin(of: url))
         do {
             let response = try await client.execute(request, timeout: .seconds(seconds))
             _ = try? await response.body.collect(upTo: 64 << 10)
+            trace?.end(status: Int(response.status.code))
             return response.status.code
         } catch {
             throw Failure(description: "\(error)")

@@ -541,7 +541,7 @@ class Sink:
     """A receiver of HTTP actions on loopback. `status` may be changed at any time; `down()` stops listening."""
 
     def __init__(self, status=200, retry_after=None):
-        self.status, self.retry_after = status, retry_after
+        self.status, self.retry_after, self.answer = status, retry_after, b""
         self.requests, self.lock = [], threading.Lock()
         self.port = free_port()
         self.httpd = None
@@ -576,8 +576,9 @@ class Sink:
                 self.send_response(status)
                 if sink.retry_after is not None:
                     self.send_header("Retry-After", str(sink.retry_after))
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(sink.answer)))
                 self.end_headers()
+                self.wfile.write(sink.answer)
 
             def log_message(self, *_):
                 pass

@@ -235,7 +235,8 @@ final class CrashModel {
         else { return }
         let count = Int.random(in: 0...3, using: &generator)
         let entries = (0..<count).map { PlanEntry(actionKind: UInt8($0), target: Array("target \(sequence)".utf8)) }
-        verify(writer.appendPlan(sequence: sequence, entries: entries, now: clock))
+        let details = generator.chance(70) ? PlanDetails(plannedUnixNanoseconds: clock, durableUnixNanoseconds: 1) : nil
+        verify(writer.appendPlan(sequence: sequence, entries: entries, details: details, now: clock))
         deliveries[sequence]!.plan = entries
         touched.insert(sequence)
     }
@@ -251,7 +252,12 @@ final class CrashModel {
                 index = UInt16(Int.random(in: 0..<plan.count, using: &generator))
             }
             touched.insert(sequence)
-            entries.append(OutcomeEntry(sequence: sequence, planIndex: index, outcome: outcome, detail: 1, reason: "r"))
+            let details = OutcomeDetails(
+                timeUnixNanoseconds: clock, attempts: 1, request: "POST http://\(sequence)", answer: "a")
+            entries.append(
+                OutcomeEntry(
+                    sequence: sequence, planIndex: index, outcome: outcome, detail: 1, reason: "r",
+                    details: generator.chance(70) ? details : nil))
             if outcome.isFinal, index == OutcomeEntry.wholeDelivery {
                 deliveries[sequence]!.handedWhole = true
             } else if outcome.isFinal {

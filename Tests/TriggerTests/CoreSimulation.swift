@@ -84,7 +84,7 @@ final class CoreSimulation {
     func pump() {
         for command in core.takeCommands(now: now) {
             switch command {
-            case .recordPlan(let sequence, let plan, let encoded):
+            case .recordPlan(let sequence, let plan, let encoded, _):
                 #expect(encoded == plan.map(\.encoded))
                 #expect(plans[sequence] == nil, "delivery \(sequence) was planned twice")
                 plans[sequence] = plan

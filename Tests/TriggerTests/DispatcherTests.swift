@@ -11,6 +11,7 @@ import Testing
 final class MemoryLog: DeliveryLog {
     struct State {
         var plans: [UInt64: [EncodedPlanEntry]] = [:]
+        var times: [UInt64: PlanTimes] = [:]
         var outcomes: [OutcomeEntry] = []
         var payloads: [UInt64: DeliveryPayload] = [:]
         var batches = 0
@@ -19,8 +20,11 @@ final class MemoryLog: DeliveryLog {
     }
     let state = Mutex(State())
 
-    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry]) {
-        state.withLock { $0.plans[sequence] = entries }
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry], times: PlanTimes) {
+        state.withLock {
+            $0.plans[sequence] = entries
+            $0.times[sequence] = times
+        }
     }
 
     func recordOutcomes(_ outcomes: [OutcomeEntry]) {

@@ -19,7 +19,7 @@ private final class SpillLog: DeliveryLog, SpilledDeliveries {
     }
     let state = Mutex(State())
 
-    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry]) {
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry], times: PlanTimes) {
         state.withLock { state in
             #expect(state.plans[sequence] == nil, "\(sequence) was planned twice")
             state.plans[sequence] = entries

@@ -12,6 +12,8 @@ struct AdoptionGroup {
     struct History {
         var plan: [PlanEntry]?
         var plannedAtUnixNanoseconds: UInt64
+        /// When it was durable where it was received; 0: not known.
+        var durableAtUnixNanoseconds: UInt64 = 0
         var outcomes: [(entry: OutcomeEntry, timeUnixNanoseconds: UInt64)] = []
 
         /// The plan that must be in one group with `record`; nil: it has none of its own. What is left follows it.
@@ -62,7 +64,12 @@ struct AdoptionGroup {
 
     static func append(_ history: History, under sequence: UInt64, _ writer: JournalWriter) {
         if let plan = history.plan {
-            writer.appendPlan(sequence: sequence, entries: plan, now: history.plannedAtUnixNanoseconds)
+            let planned = history.plannedAtUnixNanoseconds
+            writer.appendPlan(
+                sequence: sequence, entries: plan,
+                details: PlanDetails(
+                    plannedUnixNanoseconds: planned, durableUnixNanoseconds: history.durableAtUnixNanoseconds),
+                now: planned)
         }
         // One record for what was said at one time.
         var rest = history.outcomes[...]

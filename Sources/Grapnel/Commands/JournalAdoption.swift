@@ -97,10 +97,10 @@ struct JournalAdoption {
                 if let known = here[sequence] {
                     complete(known, by: delivery, writer)
                 } else if target?.unplanned.contains(sequence) == true, !ledger.contains(origin) {
-                    AdoptionGroup.append(Self.history(delivery), under: sequence, writer)
+                    AdoptionGroup.append(history(delivery), under: sequence, writer)
                 }
             case .new(let heir):
-                var history = Self.history(delivery)
+                var history = history(delivery)
                 let plan = history.takeOwnPlan(of: heir.record)
                 switch writer.adopt(heir.record, from: heir.origin, plan: plan) {
                 case .appended(let sequence):
@@ -130,11 +130,19 @@ struct JournalAdoption {
         return result
     }
 
-    private static func history(_ delivery: OwedDelivery) -> AdoptionGroup.History {
+    /// What counts is what the survey found; when it was, and what else is told of it, the log says.
+    private func history(_ delivery: OwedDelivery) -> AdoptionGroup.History {
         let now = cl_now_realtime()
+        let story = delivery.plan == nil ? nil : (try? source.history.story(of: delivery.sequence)).flatMap { $0 }
         return AdoptionGroup.History(
-            plan: delivery.plan, plannedAtUnixNanoseconds: now,
-            outcomes: outcomes(delivery.progress, delivery.sequence).map { ($0, now) })
+            plan: delivery.plan, plannedAtUnixNanoseconds: story?.plannedAtUnixNanoseconds ?? now,
+            durableAtUnixNanoseconds: story?.durableAtUnixNanoseconds ?? 0,
+            outcomes: Self.outcomes(delivery.progress, delivery.sequence).map { entry in
+                let told = story?.events.last { $0.planIndex == entry.planIndex && $0.outcome == entry.outcome }
+                var entry = entry
+                entry.details = told?.details
+                return (entry, told?.timeUnixNanoseconds ?? now)
+            })
     }
 
     /// An earlier run may have been cut off between a delivery and its plan.

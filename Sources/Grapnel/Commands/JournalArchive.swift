@@ -75,6 +75,9 @@ enum JournalArchive {
         if let origin { members.append(("origin", .string(origin.description))) }
         if let plan = entry.story.plan {
             members.append(("plannedAt", .number("\(entry.story.plannedAtUnixNanoseconds ?? 0)")))
+            if let durable = entry.story.durableAtUnixNanoseconds {
+                members.append(("durableAt", .number("\(durable)")))
+            }
             members.append(("plan", .array(plan.map(Self.plan))))
         }
         if !entry.story.events.isEmpty { members.append(("outcomes", .array(entry.story.events.map(Self.outcome)))) }
@@ -104,6 +107,15 @@ enum JournalArchive {
         if event.planIndex != OutcomeEntry.wholeDelivery { members.append(("index", .number("\(event.planIndex)"))) }
         if event.detail != 0 { members.append(("detail", .number("\(event.detail)"))) }
         if !event.reason.isEmpty { members.append(("reason", .string(event.reason))) }
+        if let details = event.details {
+            members += [
+                ("attempts", .number("\(details.attempts)")), ("merged", .number("\(details.merged)")),
+                ("microseconds", .number("\(details.durationMicroseconds)")),
+            ]
+            if details.status != 0 { members.append(("status", .number("\(details.status)"))) }
+            if !details.request.isEmpty { members.append(("request", .string(details.request))) }
+            if !details.answer.isEmpty { members.append(("answer", .string(details.answer))) }
+        }
         return .object(members.map { JSONValue.Member(name: $0.0, value: $0.1) })
     }
 
@@ -159,7 +171,10 @@ enum JournalArchive {
                 guard target.count <= Int(UInt16.max) else { throw Trouble(text: "has a plan with an endless target") }
                 planned.append(PlanEntry(actionKind: kind, target: target))
             }
-            story.take(plan: planned, at: number(value["plannedAt"], UInt64.self) ?? 0)
+            let time = number(value["plannedAt"], UInt64.self) ?? 0
+            let durable = number(value["durableAt"], UInt64.self) ?? 0
+            story.take(
+                plan: planned, PlanDetails(plannedUnixNanoseconds: time, durableUnixNanoseconds: durable), at: time)
         }
         for event in value["outcomes"]?.elements ?? [] {
             guard let outcome = Outcome.allCases.first(where: { $0.name == event["outcome"]?.text }) else {
@@ -170,13 +185,25 @@ enum JournalArchive {
                 guard let small = number(given, UInt16.self) else { throw Trouble(text: "has an unknown plan index") }
                 index = small
             }
+            let time = number(event["at"], UInt64.self) ?? 0
             story.take(
                 OutcomeEntry(
                     sequence: record.sequence, planIndex: index, outcome: outcome,
-                    detail: number(event["detail"], UInt64.self) ?? 0, reason: event["reason"]?.text ?? ""),
-                at: number(event["at"], UInt64.self) ?? 0)
+                    detail: number(event["detail"], UInt64.self) ?? 0, reason: event["reason"]?.text ?? "",
+                    details: details(event, at: time)),
+                at: time)
         }
         return .delivery(Entry(record: record, story: story))
+    }
+
+    /// nil where an older archive tells nothing.
+    private static func details(_ event: JSONValue, at time: UInt64) -> OutcomeDetails? {
+        guard let attempts = number(event["attempts"], UInt32.self), time != 0 else { return nil }
+        return OutcomeDetails(
+            timeUnixNanoseconds: time, durationMicroseconds: number(event["microseconds"], UInt32.self) ?? 0,
+            attempts: attempts, merged: number(event["merged"], UInt32.self) ?? 0,
+            status: number(event["status"], UInt16.self) ?? 0, request: event["request"]?.text ?? "",
+            answer: event["answer"]?.text ?? "")
     }
 
     private static func base64(_ value: JSONValue, _ name: String) throws(Trouble) -> [UInt8] {

@@ -219,11 +219,13 @@ struct ImportRun {
     private static func history(_ entry: JournalArchive.Entry) -> AdoptionGroup.History {
         AdoptionGroup.History(
             plan: entry.story.plan, plannedAtUnixNanoseconds: entry.story.plannedAtUnixNanoseconds ?? 0,
+            durableAtUnixNanoseconds: entry.story.durableAtUnixNanoseconds ?? 0,
             outcomes: entry.story.events.map { event in
                 (
                     OutcomeEntry(
                         sequence: entry.record.sequence, planIndex: event.planIndex, outcome: event.outcome,
-                        detail: event.detail, reason: event.reason), event.timeUnixNanoseconds
+                        detail: event.detail, reason: event.reason, details: event.details),
+                    event.timeUnixNanoseconds
                 )
             })
     }

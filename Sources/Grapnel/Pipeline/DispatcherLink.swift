@@ -3,6 +3,7 @@
 internal import Delivery
 internal import HTTP
 internal import Journal
+internal import Kubernetes
 internal import Trigger
 
 /// Plans and outcomes go to the mailbox, payloads come from the segments.
@@ -17,11 +18,14 @@ final class DispatcherLink: DeliveryLog {
         self.reader = reader
     }
 
-    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry]) {
+    func recordPlan(sequence: UInt64, entries: [EncodedPlanEntry], times: PlanTimes) {
         mailbox.post(
             .plan(
                 sequence: sequence,
-                entries: entries.map { PlanEntry(actionKind: $0.actionKind, target: $0.target) }))
+                entries: entries.map { PlanEntry(actionKind: $0.actionKind, target: $0.target) },
+                PlanDetails(
+                    plannedUnixNanoseconds: times.plannedNanoseconds, durableUnixNanoseconds: times.durableNanoseconds))
+        )
     }
 
     func recordOutcomes(_ outcomes: [Trigger.OutcomeEntry]) {
@@ -31,7 +35,7 @@ final class DispatcherLink: DeliveryLog {
                     Journal.OutcomeEntry(
                         sequence: entry.sequence, planIndex: entry.planIndex,
                         outcome: Outcome(rawValue: entry.code.rawValue) ?? .failed, detail: entry.detail,
-                        reason: entry.reason)
+                        reason: entry.reason, details: Journal.OutcomeDetails(entry.details))
                 }))
     }
 
@@ -52,6 +56,18 @@ final class DispatcherLink: DeliveryLog {
         } catch {
             throw DeliveryLogError(reason: error.message)
         }
+    }
+}
+
+extension Journal.OutcomeDetails {
+    init(_ details: Trigger.OutcomeDetails) {
+        let microseconds = details.durationNanoseconds / 1000
+        self.init(
+            timeUnixNanoseconds: details.atNanoseconds,
+            durationMicroseconds: details.durationNanoseconds == 0 ? 0 : UInt32(clamping: max(1, microseconds)),
+            attempts: details.attempts, merged: details.merged,
+            status: UInt16(clamping: details.exchange?.status ?? 0), request: details.exchange?.request ?? "",
+            answer: details.exchange?.answer ?? "")
     }
 }
 

@@ -170,7 +170,7 @@ final class Handoff: Sendable {
         let location = RecordLocation(segment: hint.segment, offset: hint.offset, length: hint.length)
         do throws(JournalError) {
             guard let record = try reader.read(location, expecting: hint.sequence) else { return }
-            take(record, at: location, into: &batch)
+            take(record, at: location, durable: hint.durable, into: &batch)
         } catch {
             let wasEmpty = unread.isEmpty
             if !unread.add(hint, tries: tries, now: clock.monotonic()) {
@@ -186,9 +186,13 @@ final class Handoff: Sendable {
     }
 
     /// A redelivery with a plan of its own is handed over at once, behind what is in the batch.
-    func take(_ record: StoredRecord, at location: RecordLocation, into batch: inout Batch) {
+    /// `durable`: when it was; 0: not known, its hint was lost.
+    func take(
+        _ record: StoredRecord, at location: RecordLocation, durable: UInt64 = 0, into batch: inout Batch
+    ) {
         // Else it is no delivery that this version knows.
-        guard let delivery = QueuedDelivery(record, at: location) else { return }
+        guard var delivery = QueuedDelivery(record, at: location) else { return }
+        delivery.durableNanoseconds = durable
         guard record.header.flags.contains(.planned) else { return batch.waiting.append(delivery) }
         // Without it the delivery stays owed: to do what is configured would be something else.
         guard let plan = hints.takePlan(of: record.sequence) else { return }

@@ -15,7 +15,7 @@ internal import Trigger
 
 /// A plan or an outcome on its way into the log.
 enum Housekeeping: Sendable {
-    case plan(sequence: UInt64, entries: [PlanEntry])
+    case plan(sequence: UInt64, entries: [PlanEntry], _ details: PlanDetails? = nil)
     case outcomes([Journal.OutcomeEntry])
     case redelivery(RedeliveryRequest)
     case owed(OwedQuestion)
@@ -82,6 +82,8 @@ struct DeliveryHint: BitwiseCopyable {
     var segment: UInt64
     var offset: UInt32
     var length: UInt32
+    /// When the group's sync had returned; nanoseconds since 1970.
+    var durable: UInt64 = 0
 }
 
 /// The ring of hints, and what was lost when it was full.
@@ -135,14 +137,17 @@ final class JournalDesk: @unchecked Sendable {
     let shareRefusals = ShareRefusals()
     private let reportShare: @Sendable (ShareRefusals.Line) -> Void
     let durableSequence = Atomic<UInt64>(0)
+    private let realtime: @Sendable () -> UInt64
     /// In the group under way, with their sequences.
     private var redeliveries: [(request: RedeliveryRequest, sequence: UInt64)] = []
 
     init(
         writer: JournalWriter, mailbox: HousekeepingMailbox, hints: HintChannel,
+        realtime: @escaping @Sendable () -> UInt64 = { cl_now_realtime() },
         reportShare: @escaping @Sendable (ShareRefusals.Line) -> Void = { _ in },
         report: @escaping @Sendable (JournalError?) -> Void
     ) {
+        self.realtime = realtime
         self.report = report
         self.reportShare = reportShare
         self.writer = writer
@@ -206,7 +211,8 @@ final class JournalDesk: @unchecked Sendable {
         guard !mailbox.isEmpty else { return }
         for item in mailbox.take() {
             switch item {
-            case .plan(let sequence, let entries): writer.appendPlan(sequence: sequence, entries: entries, now: now)
+            case .plan(let sequence, let entries, let details):
+                writer.appendPlan(sequence: sequence, entries: entries, details: details, now: now)
             case .outcomes(let outcomes): writer.appendOutcomes(outcomes, now: now)
             case .redelivery(let request): take(request, now)
             case .owed(let question): question.answer(question.sequences.map { writer.owed($0) })
@@ -247,13 +253,15 @@ final class JournalDesk: @unchecked Sendable {
         if !redeliveries.isEmpty { unsafe answerRedeliveries(isDurable: isDurable, committed) }
         // Behind the plans of redeliveries: who follows the journal needs them.
         if case .durable(let through) = result { durableSequence.store(through, ordering: .releasing) }
+        // Once for all: nothing is written down here, each hint carries it.
+        let durable = isDurable && committed.count > 0 ? realtime() : 0
         for index in 0..<committed.count {
             let delivery = unsafe committed[index]
             if !isDurable { durableSequence.store(delivery.sequence, ordering: .releasing) }
             hints.push(
                 DeliveryHint(
                     sequence: delivery.sequence, segment: delivery.location.segment, offset: delivery.location.offset,
-                    length: delivery.location.length))
+                    length: delivery.location.length, durable: durable))
         }
         if committed.count > 0 { hints.bell.ring() }
         publishState()

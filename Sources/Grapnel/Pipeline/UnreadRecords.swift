@@ -13,7 +13,7 @@ struct UnreadRecords: Sendable {
         fileprivate var due: UInt64
     }
 
-    /// What is beyond waits for a restart. 48 bytes each.
+    /// What is beyond waits for a restart. 56 bytes each.
     static let countMax = 65_536
 
     private var entries: [Entry] = []

@@ -1,4 +1,5 @@
-// Plans, outcomes and keep records: what says what is owed. All keep their entries in the record's head.
+// Plans, outcomes and keep records: what says what is owed. All keep their entries in the record's head; what plans and outcomes tell
+// beside them is in the body: `RecordDetails.swift`.
 //
 // Plan (the record's reference is the delivery):
 //   offset  size  field
@@ -74,16 +75,19 @@ public struct OutcomeEntry: Sendable, Equatable {
     public var detail: UInt64
     /// At most 255 bytes of UTF-8 are kept.
     public var reason: String
+    /// Decides nothing. nil: nothing more is known.
+    public var details: OutcomeDetails?
 
     public init(
         sequence: UInt64, planIndex: UInt16 = OutcomeEntry.wholeDelivery, outcome: Outcome, detail: UInt64 = 0,
-        reason: String = ""
+        reason: String = "", details: OutcomeDetails? = nil
     ) {
         self.sequence = sequence
         self.planIndex = planIndex
         self.outcome = outcome
         self.detail = detail
         self.reason = reason
+        self.details = details
     }
 }
 
@@ -132,35 +136,25 @@ enum PlanCoding {
 enum OutcomeCoding {
     static let entryBytes = 20
 
-    static func reasonByteCount(_ reason: String) -> Int {
-        let utf8 = reason.utf8
-        guard utf8.count > 255 else { return utf8.count }
-        // Cut before a character, not inside one.
-        var index = utf8.index(utf8.startIndex, offsetBy: 255)
-        while utf8[index] & 0xC0 == 0x80 { utf8.formIndex(before: &index) }
-        return utf8.distance(from: utf8.startIndex, to: index)
+    static func byteCount(_ entries: [OutcomeEntry]) -> Int {
+        entries.reduce(4) { $0 + byteCount($1) }
     }
 
-    static func byteCount(_ entries: [OutcomeEntry]) -> Int {
-        entries.reduce(4) { $0 + entryBytes + reasonByteCount($1.reason) }
-    }
+    static func byteCount(_ entry: OutcomeEntry) -> Int { entryBytes + ShortText.byteCount(entry.reason) }
 
     /// `writer` spans exactly `byteCount(entries)` bytes.
     static func encode(_ entries: [OutcomeEntry], into writer: ByteWriter) {
         writer.store(UInt32(entries.count), at: 0)
         var position = 4
         for entry in entries {
-            let count = reasonByteCount(entry.reason)
+            let count = ShortText.byteCount(entry.reason)
             writer.store(entry.sequence, at: position)
             writer.store(entry.planIndex, at: position + 8)
             writer.store(entry.outcome.rawValue, at: position + 10)
             writer.store(UInt8(count), at: position + 11)
             writer.store(entry.detail, at: position + 12)
-            position += entryBytes
-            for byte in entry.reason.utf8.prefix(count) {
-                writer.store(byte, at: position)
-                position += 1
-            }
+            ShortText.store(entry.reason, count, into: writer, at: position + entryBytes)
+            position += entryBytes + count
         }
     }
 

@@ -37,7 +37,7 @@
 //                                      and that many bytes, then 0 to 7 zero bytes so that the whole record is a
 //                                      multiple of 8; others: only the zero bytes
 //      ...        head                 delivery: the request head as received; plan, outcome, keep: their entries
-//      ...        body                 delivery: the decoded body
+//      ...        body                 delivery: the decoded body; plan, outcome: what is told of it (`RecordDetails.swift`), or nothing
 //
 // The header checksum bounds what a reader must believe before it knows a record is one: at most 112 + 1287 bytes.
 // Head and body have checksums of their own, so that a damaged body still says exactly which record it was.
@@ -243,15 +243,6 @@ public struct RecordHeader: Sendable, Equatable {
             type != .delivery || DeliveryMeta(reader, at: offset, header: header) != nil
         else { return nil }
         return header
-    }
-
-    /// Whether head and body of the record at `offset` are what was written.
-    func isPayloadIntact(_ reader: ByteReader, at offset: Int, checksum: Checksummer) -> Bool {
-        guard reader.checksum(checksum, seed: 0, from: offset + headOffset, count: Int(headLength)) == headChecksum
-        else { return false }
-        // A body that was left out (a duplicate's) keeps the checksum of what was received.
-        guard bodyLength == receivedBodyLength else { return bodyLength == 0 }
-        return reader.checksum(checksum, seed: 0, from: offset + bodyOffset, count: Int(bodyLength)) == bodyChecksum
     }
 }
 

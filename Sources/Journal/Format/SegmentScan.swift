@@ -5,7 +5,8 @@
 //   - A position that holds no record of the segment's incarnation is skipped in steps of 8 until one does: a hole. If
 //     none follows, it is the end. In a recycled segment the rest is what the file held before; its records carry
 //     another incarnation and so do not count, without anything having to be zeroed.
-//   - A record whose header holds but whose head or body does not is kept as damaged and stepped over by its length.
+//   - A record whose header holds but whose head or body does not is kept as damaged and stepped over by its length. Of a plan or an
+//     outcome with a damaged body the entries still count: they stand in the head.
 //   - Sequences must grow (copies excepted), so a stray record cannot be taken twice.
 //
 // Bounded for any bytes: a header is believed only behind magic, the 64-bit incarnation and a checksum; each position
@@ -21,6 +22,8 @@ public struct ScannedRecord: Sendable {
     public var header: RecordHeader
     /// Head and body are what was written.
     public var isPayloadIntact: Bool
+    /// What counts in it is what was written: all of it, or the entries of a plan or an outcome.
+    public var doesCount: Bool
     /// Bytes between the record before (or the segment header) and this one that hold no record; 0 in a sound log.
     public var holeBytes: Int
 }
@@ -144,10 +147,11 @@ struct SegmentCursor {
             position = candidate
             let header = RecordHeader.decode(reader, at: position, incarnation: incarnation, checksum: checksum)
             if let header, header.isCopied || header.sequence > lastSequence {
+                let isHeadIntact = header.isHeadIntact(reader, at: position, checksum: checksum)
+                let isIntact = isHeadIntact && header.isBodyIntact(reader, at: position, checksum: checksum)
                 let record = ScannedRecord(
-                    offset: position, header: header,
-                    isPayloadIntact: header.isPayloadIntact(reader, at: position, checksum: checksum),
-                    holeBytes: position - validLength)
+                    offset: position, header: header, isPayloadIntact: isIntact,
+                    doesCount: isIntact || isHeadIntact && header.isBodyExtra, holeBytes: position - validLength)
                 if !header.isCopied { lastSequence = header.sequence }
                 validLength = position + Int(header.totalLength)
                 return record
@@ -165,5 +169,27 @@ struct SegmentCursor {
             return (.torn, min(max(claimed, fixed), reader.count - validLength))
         }
         return (reader.isZero(from: validLength, count: fixed) ? .unwritten : .otherData, 0)
+    }
+}
+
+extension RecordHeader {
+    /// All that counts stands in the head; the body may be lost.
+    var isBodyExtra: Bool { type == .plan || type == .outcome }
+
+    /// Whether the head of the record at `offset` is what was written.
+    func isHeadIntact(_ reader: ByteReader, at offset: Int, checksum: Checksummer) -> Bool {
+        reader.checksum(checksum, seed: 0, from: offset + headOffset, count: Int(headLength)) == headChecksum
+    }
+
+    /// Whether the body of the record at `offset` is what was written.
+    func isBodyIntact(_ reader: ByteReader, at offset: Int, checksum: Checksummer) -> Bool {
+        // A body that was left out (a duplicate's) keeps the checksum of what was received.
+        guard bodyLength == receivedBodyLength else { return bodyLength == 0 }
+        return reader.checksum(checksum, seed: 0, from: offset + bodyOffset, count: Int(bodyLength)) == bodyChecksum
+    }
+
+    /// Whether head and body of the record at `offset` are what was written.
+    func isPayloadIntact(_ reader: ByteReader, at offset: Int, checksum: Checksummer) -> Bool {
+        isHeadIntact(reader, at: offset, checksum: checksum) && isBodyIntact(reader, at: offset, checksum: checksum)
     }
 }

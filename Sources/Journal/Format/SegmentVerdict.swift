@@ -265,10 +265,9 @@ private struct Judge {
             openDamage.append(
                 Damage(
                     kind: .payload, segment: number, offset: record.offset, length: Int(record.header.totalLength),
-                    missing: sequence...sequence))
-        } else {
-            openCopies.append(record)
+                    missing: record.doesCount ? nil : sequence...sequence))
         }
+        if record.doesCount { openCopies.append(record) }
         if !record.header.isCopied { close(record) }
         return true
     }

@@ -2,6 +2,7 @@
 
 /// One recorded outcome or attempt.
 public struct OutcomeEvent: Sendable, Equatable {
+    /// When it happened, or was written down where that is all that is known.
     public var timeUnixNanoseconds: UInt64
     /// `OutcomeEntry.wholeDelivery`: all of it.
     public var planIndex: UInt16
@@ -9,6 +10,8 @@ public struct OutcomeEvent: Sendable, Equatable {
     /// merged: the sequence merged into; failed: the attempt's number; else 0.
     public var detail: UInt64
     public var reason: String
+    /// nil: nothing more is known.
+    public var details: OutcomeDetails?
 }
 
 public struct DeliveryStory: Sendable, Equatable {
@@ -20,6 +23,8 @@ public struct DeliveryStory: Sendable, Equatable {
     /// nil: not planned (yet).
     public var plan: [PlanEntry]?
     public var plannedAtUnixNanoseconds: UInt64?
+    /// When its record was durable; nil: not known.
+    public private(set) var durableAtUnixNanoseconds: UInt64?
     /// Oldest first. Of many attempts the first and the latest are kept; final outcomes always are.
     public internal(set) var events: [OutcomeEvent] = []
     /// Between those.
@@ -50,18 +55,24 @@ public struct DeliveryStory: Sendable, Equatable {
     /// Nothing that follows can change the state.
     var isSettled: Bool { state != .owed }
 
-    public mutating func take(plan entries: [PlanEntry], at time: UInt64) {
+    /// `time`: when it was written.
+    public mutating func take(plan entries: [PlanEntry], _ details: PlanDetails? = nil, at time: UInt64) {
         guard plan == nil else { return }
         plan = entries
-        plannedAtUnixNanoseconds = time
+        plannedAtUnixNanoseconds = details.flatMap { Self.known($0.plannedUnixNanoseconds) } ?? time
+        durableAtUnixNanoseconds = details.flatMap { Self.known($0.durableUnixNanoseconds) }
         settle()
     }
 
+    private static func known(_ time: UInt64) -> UInt64? { time == 0 ? nil : time }
+
+    /// `time`: when it was written.
     public mutating func take(_ entry: OutcomeEntry, at time: UInt64) {
         events.append(
             OutcomeEvent(
-                timeUnixNanoseconds: time, planIndex: entry.planIndex, outcome: entry.outcome, detail: entry.detail,
-                reason: entry.reason))
+                timeUnixNanoseconds: entry.details.flatMap { Self.known($0.timeUnixNanoseconds) } ?? time,
+                planIndex: entry.planIndex, outcome: entry.outcome, detail: entry.detail, reason: entry.reason,
+                details: entry.details))
         if events.count > 2 * Self.eventsKept,
             let attempt = events[Self.eventsKept...].firstIndex(where: { !$0.outcome.isFinal })
         {

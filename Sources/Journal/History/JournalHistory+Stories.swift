@@ -46,8 +46,8 @@ extension JournalHistory {
                 walk.skip(to: offset)
                 guard let (header, place) = try walk.next(through: limit), place == offset else { continue }
                 let new = Set(named.filter { told[$0]?.seen.insert(header.sequence).inserted == true })
-                guard !new.isEmpty, let head = try walk.head(of: header, at: offset) else { continue }
-                take(header, head, of: new, &told)
+                guard !new.isEmpty, let payload = try walk.payload(of: header, at: offset) else { continue }
+                take(header, payload, of: new, &told)
             }
         } catch {
             throw UnreadablePlace(
@@ -56,12 +56,16 @@ extension JournalHistory {
     }
 
     private func take(
-        _ header: RecordHeader, _ head: [UInt8], of named: Set<UInt64>, _ told: inout [UInt64: Told]
+        _ header: RecordHeader, _ payload: (head: [UInt8], body: [UInt8]?), of named: Set<UInt64>,
+        _ told: inout [UInt64: Told]
     ) {
-        if header.type == .plan, let entries = head.withByteReader(PlanCoding.decode) {
-            for sequence in named { told[sequence]?.story.take(plan: entries, at: header.timeUnixNanoseconds) }
-        } else if header.type == .outcome, let entries = head.withByteReader(OutcomeCoding.decode) {
-            for entry in entries where named.contains(entry.sequence) {
+        if header.type == .plan, let entries = payload.head.withByteReader(PlanCoding.decode) {
+            let details = payload.body?.withByteReader(PlanDetailsCoding.decode)
+            for sequence in named {
+                told[sequence]?.story.take(plan: entries, details, at: header.timeUnixNanoseconds)
+            }
+        } else if header.type == .outcome {
+            for entry in Self.outcomes(payload) where named.contains(entry.sequence) {
                 told[entry.sequence]?.story.take(entry, at: header.timeUnixNanoseconds)
             }
         }

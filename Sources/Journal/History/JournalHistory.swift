@@ -94,12 +94,14 @@ public final class JournalHistory: Sendable {
             for offset in index.mentions(of: sequence) {
                 var walk = SegmentWalk(reader, handle, from: offset)
                 guard let (header, place) = try walk.next(through: limit), place == offset,
-                    seen.insert(header.sequence).inserted, let head = try walk.head(of: header, at: offset)
+                    seen.insert(header.sequence).inserted, let payload = try walk.payload(of: header, at: offset)
                 else { continue }
-                if header.type == .plan, let entries = head.withByteReader(PlanCoding.decode) {
-                    story.take(plan: entries, at: header.timeUnixNanoseconds)
-                } else if header.type == .outcome, let entries = head.withByteReader(OutcomeCoding.decode) {
-                    for entry in entries where entry.sequence == sequence {
+                if header.type == .plan, let entries = payload.head.withByteReader(PlanCoding.decode) {
+                    story.take(
+                        plan: entries, payload.body?.withByteReader(PlanDetailsCoding.decode),
+                        at: header.timeUnixNanoseconds)
+                } else if header.type == .outcome {
+                    for entry in Self.outcomes(payload) where entry.sequence == sequence {
                         story.take(entry, at: header.timeUnixNanoseconds)
                     }
                 }
@@ -107,6 +109,13 @@ public final class JournalHistory: Sendable {
         } catch {
             throw JournalError(error)
         }
+    }
+
+    /// The entries of an outcome record with what is told of them; none when they cannot be read.
+    static func outcomes(_ payload: (head: [UInt8], body: [UInt8]?)) -> [OutcomeEntry] {
+        var entries = payload.head.withByteReader(OutcomeCoding.decode) ?? []
+        payload.body?.withByteReader { OutcomeDetailsCoding.decode($0, into: &entries) }
+        return entries
     }
 
     /// Where a delivery lies now.

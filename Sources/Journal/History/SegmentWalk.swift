@@ -76,6 +76,26 @@ struct SegmentWalk {
         return sum == header.headChecksum ? bytes : nil
     }
 
+    /// The record's head, verified, and its body where that is what was written; nil when the head is not.
+    mutating func payload(
+        of header: RecordHeader, at offset: Int
+    ) throws(DiskError) -> (head: [UInt8], body: [UInt8]?)? {
+        let (headBytes, bodyBytes) = (Int(header.headLength), Int(header.bodyLength))
+        let place = UInt64(offset + header.headOffset)
+        // The head may be readable where the body is not.
+        guard bodyBytes > 0, let bytes = try? reader.read(handle.file, at: place, count: headBytes + bodyBytes),
+            bytes.count == headBytes + bodyBytes
+        else { return try head(of: header, at: offset).map { ($0, nil) } }
+        let (isHeadIntact, isBodyIntact) = bytes.withByteReader {
+            (
+                $0.checksum(reader.checksum, seed: 0, from: 0, count: headBytes) == header.headChecksum,
+                $0.checksum(reader.checksum, seed: 0, from: headBytes, count: bodyBytes) == header.bodyChecksum
+            )
+        }
+        guard isHeadIntact else { return nil }
+        return (Array(bytes[..<headBytes]), isBodyIntact ? Array(bytes[headBytes...]) : nil)
+    }
+
     private func header(at offset: Int) -> RecordHeader? {
         window.withByteReader {
             RecordHeader.decode(

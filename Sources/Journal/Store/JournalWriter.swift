@@ -59,8 +59,10 @@
     /// Adds what is to be done for a delivery that was committed. Copied; goes with the next group, or within a second.
     /// False, and nothing is added, when the plan is longer than a record may be.
     @discardableResult
-    public func appendPlan(sequence: UInt64, entries: [PlanEntry], now: UInt64) -> Bool {
-        unsafe core.pointee.appendPlan(sequence: sequence, entries: entries, now: now)
+    public func appendPlan(
+        sequence: UInt64, entries: [PlanEntry], details: PlanDetails? = nil, now: UInt64
+    ) -> Bool {
+        unsafe core.pointee.appendPlan(sequence: sequence, entries: entries, details: details, now: now)
     }
 
     /// Adds what became of deliveries. Copied; goes with the next group, or within a second.

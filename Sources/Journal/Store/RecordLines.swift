@@ -46,6 +46,8 @@ struct RecordLines {
                 missing.count == 1
                 ? ": record #\(missing.lowerBound) is lost"
                 : ": records #\(missing.lowerBound) to #\(missing.upperBound) are lost"
+        } else if damage.kind == .payload {
+            line += ": details of a plan or of outcomes; what was planned and what became of it is known"
         } else if damage.kind == .segmentHeader {
             line += ": its second copy is used"
         } else if damage.kind == .segment {

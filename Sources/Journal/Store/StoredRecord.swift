@@ -68,7 +68,9 @@ public struct StoredRecord: Sendable {
     /// The entries of an outcome; nil in other records.
     public var outcomes: [OutcomeEntry]? {
         guard header.type == .outcome else { return nil }
-        return Array(head).withByteReader { OutcomeCoding.decode($0) }
+        guard var entries = Array(head).withByteReader({ OutcomeCoding.decode($0) }) else { return nil }
+        Array(body).withByteReader { OutcomeDetailsCoding.decode($0, into: &entries) }
+        return entries
     }
 
     private func text(_ field: KeyPath<DeliveryMeta, DeliveryMeta.Field>) -> String {

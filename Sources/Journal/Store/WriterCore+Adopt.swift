@@ -52,7 +52,8 @@ extension WriterCore {
         nextSequence += 1
         if let plan {
             appendPayload(.plan, reference: added.sequence, byteCount: planBytes, time: plan.timeUnixNanoseconds) {
-                PlanCoding.encode(plan.entries, into: $0)
+                head, _ in
+                PlanCoding.encode(plan.entries, into: head)
             }
         }
         return .appended(sequence: added.sequence)

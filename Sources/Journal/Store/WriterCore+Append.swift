@@ -113,13 +113,17 @@ extension WriterCore {
 
     /// Adds a plan. Its delivery, when it is owed, waits from now on for each of its entries. False, and nothing
     /// happens, when the plan is longer than a record may be.
-    mutating func appendPlan(sequence: UInt64, entries: [PlanEntry], now: UInt64) -> Bool {
+    mutating func appendPlan(sequence: UInt64, entries: [PlanEntry], details: PlanDetails?, now: UInt64) -> Bool {
         let byteCount = PlanCoding.byteCount(entries)
+        let details = isNextAvailable ? details : nil
+        let bodyBytes = details == nil ? 0 : PlanDetailsCoding.byteCount
         guard entries.count <= PlanCoding.entriesMax,
-            byteCount + JournalFormat.recordHeaderBytes + JournalFormat.recordAlignment <= options.recordBytesMax
+            byteCount + bodyBytes + JournalFormat.recordHeaderBytes + JournalFormat.recordAlignment
+                <= options.recordBytesMax
         else { return false }
-        appendPayload(.plan, reference: sequence, byteCount: byteCount, time: now) {
+        appendPayload(.plan, reference: sequence, byteCount: byteCount, bodyBytes: bodyBytes, time: now) {
             PlanCoding.encode(entries, into: $0)
+            if let details { PlanDetailsCoding.encode(details, into: $1) }
         }
         let effect = owed.setPlan(sequence, count: entries.count)
         settle(effect, sequence: sequence, now: now)
@@ -130,13 +134,19 @@ extension WriterCore {
         guard !entries.isEmpty else { return }
         // While sealed nothing is written; attempts would only pile up, and a restart may well try once more.
         if sealReason == nil || entries.contains(where: { $0.outcome.isFinal }) {
-            // In pieces, so that no record can be too long: 64 entries are at most 18 KiB.
-            var rest = entries[...]
-            while !rest.isEmpty {
-                let piece = Array(rest.prefix(Self.outcomesPerRecord))
-                rest = rest.dropFirst(piece.count)
-                appendOutcomeRecord(piece, now: now)
+            // In pieces, so that no record can be too long.
+            var piece: [OutcomeEntry] = []
+            var pieceBytes = 0
+            for entry in entries {
+                let bytes = OutcomeCoding.byteCount(entry) + OutcomeDetailsCoding.byteCount(entry.details)
+                if piece.count == Self.outcomesPerRecord || pieceBytes + bytes > Self.outcomeBytesPerRecord {
+                    appendOutcomeRecord(piece, now: now)
+                    (piece, pieceBytes) = ([], 0)
+                }
+                piece.append(entry)
+                pieceBytes += bytes
             }
+            appendOutcomeRecord(piece, now: now)
         }
         for entry in entries {
             let effect = owed.apply(entry.outcome, to: entry.sequence, planIndex: entry.planIndex)
@@ -145,8 +155,13 @@ extension WriterCore {
     }
 
     private mutating func appendOutcomeRecord(_ entries: [OutcomeEntry], now: UInt64) {
-        appendPayload(.outcome, reference: 0, byteCount: OutcomeCoding.byteCount(entries), time: now) {
+        // Where the log is full, what makes room in it takes no more of it than it must.
+        let bodyBytes = isNextAvailable ? OutcomeDetailsCoding.byteCount(entries) : 0
+        appendPayload(
+            .outcome, reference: 0, byteCount: OutcomeCoding.byteCount(entries), bodyBytes: bodyBytes, time: now
+        ) {
             OutcomeCoding.encode(entries, into: $0)
+            if bodyBytes > 0 { OutcomeDetailsCoding.encode(entries, into: $1) }
         }
     }
 
@@ -162,14 +177,17 @@ extension WriterCore {
     }
 
     static var outcomesPerRecord: Int { 64 }
+    /// One alone may be at most 809 bytes.
+    private static var outcomeBytesPerRecord: Int { 16 << 10 }
 
     mutating func appendProbe(now: UInt64) {
-        appendPayload(.probe, reference: 0, byteCount: 0, time: now) { _ in }
+        appendPayload(.probe, reference: 0, byteCount: 0, time: now) { _, _ in }
     }
 
-    /// Adds a record whose payload lies in the arena, behind its header.
+    /// Adds a record whose payload lies in the arena, behind its header. `encode` gets the places of head and body.
     mutating func appendPayload(
-        _ type: RecordType, reference: UInt64, byteCount: Int, time: UInt64, encode: (ByteWriter) -> Void
+        _ type: RecordType, reference: UInt64, byteCount: Int, bodyBytes: Int = 0, time: UInt64,
+        encode: (ByteWriter, ByteWriter) -> Void
     ) {
         var header = RecordHeader()
         header.type = type
@@ -177,12 +195,16 @@ extension WriterCore {
         header.timeUnixNanoseconds = time
         header.reference = reference
         header.headLength = UInt32(byteCount)
+        header.bodyLength = UInt32(bodyBytes)
+        header.receivedBodyLength = header.bodyLength
         let padding = header.setLengths(metaBytes: 0)
         let payloadOffset = JournalFormat.recordHeaderBytes + padding
         let (offset, writer) = group.reserve(Int(header.totalLength))
         let payload = group.writer(at: offset + payloadOffset, count: byteCount)
-        encode(payload)
+        let body = group.writer(at: offset + payloadOffset + byteCount, count: bodyBytes)
+        encode(payload, body)
         header.headChecksum = payload.checksum(checksum, seed: 0, from: 0, count: byteCount)
+        header.bodyChecksum = body.checksum(checksum, seed: 0, from: 0, count: bodyBytes)
         header.encode(into: writer)
         writer.zero(from: JournalFormat.recordHeaderBytes, count: padding)
         group.append(

@@ -140,13 +140,13 @@ extension WriterCore {
                 appendCopy(bytes, header: header)
                 copiedDeliveries += 1
             case .plan:
-                guard owed.contains(header.reference), record.isPayloadIntact else { continue }
-                appendCopy(bytes, header: header)
+                guard owed.contains(header.reference), record.doesCount else { continue }
+                appendCopy(of: record, bytes, entries: payload)
             case .outcome:
-                guard record.isPayloadIntact, let entries = OutcomeCoding.decode(payload),
+                guard record.doesCount, let entries = OutcomeCoding.decode(payload),
                     entries.contains(where: { owed.contains($0.sequence) })
                 else { continue }
-                appendCopy(bytes, header: header)
+                appendCopy(of: record, bytes, entries: payload)
             case .keep:
                 // Not copied but written anew: of what it lists some may be final.
                 guard let segment = kept.first(where: { $0.number == header.reference }) else { continue }
@@ -155,6 +155,34 @@ extension WriterCore {
             }
         }
         return (!deliveries || copiedDeliveries == segment.owedCount) && group.byteCount <= limit
+    }
+
+    private mutating func appendCopy(of record: ScannedRecord, _ bytes: ByteReader, entries: ByteReader) {
+        if record.isPayloadIntact {
+            appendCopy(bytes, header: record.header)
+        } else {
+            appendCopy(ofEntries: entries, header: record.header)
+        }
+    }
+
+    /// Adds a plan or an outcome of an older segment under its old sequence, without a body that is damaged.
+    private mutating func appendCopy(ofEntries entries: ByteReader, header original: RecordHeader) {
+        var header = original
+        header.flags.insert(.copied)
+        header.bodyLength = 0
+        header.receivedBodyLength = 0
+        header.bodyChecksum = 0
+        let padding = header.setLengths(metaBytes: 0)
+        let length = Int(header.totalLength)
+        let (offset, writer) = group.reserve(length)
+        header.encode(into: writer)
+        writer.zero(from: JournalFormat.recordHeaderBytes, count: padding)
+        unsafe writer.copy(entries.bytes, to: header.headOffset)
+        group.append(
+            GroupRecord(
+                sequence: header.sequence, type: header.type, isCopied: true, totalLength: length, arenaOffset: offset,
+                arenaLength: length, metaLength: Int(header.metaLength),
+                timeUnixNanoseconds: header.timeUnixNanoseconds))
     }
 
     // MARK: Keeping
@@ -193,7 +221,7 @@ extension WriterCore {
             incarnation: segment.incarnation, lastSequence: segment.lastSequence, sequences: sequences)
         appendPayload(
             .keep, reference: segment.number, byteCount: KeepCoding.byteCount(sequences.count), time: time
-        ) { writer in KeepCoding.encode(list, into: writer) }
+        ) { head, _ in KeepCoding.encode(list, into: head) }
     }
 
     /// The file of the oldest segment has its new name.

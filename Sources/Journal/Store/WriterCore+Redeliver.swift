@@ -54,8 +54,8 @@ extension WriterCore {
         group.pin(pinned)
         nextSequence += 1
         if let plan {
-            appendPayload(.plan, reference: header.sequence, byteCount: planBytes, time: now) {
-                PlanCoding.encode(plan, into: $0)
+            appendPayload(.plan, reference: header.sequence, byteCount: planBytes, time: now) { head, _ in
+                PlanCoding.encode(plan, into: head)
             }
         }
         return .appended(sequence: header.sequence)

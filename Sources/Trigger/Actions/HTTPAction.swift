@@ -119,6 +119,10 @@ public final class HTTPAction: ActionRunner {
                 isRestricted
                 ? try await restrictedExchange(request, isOfTenant: attempt.isOfTenant, timeoutNanoseconds: timeout)
                 : try await exchange(request, by: client, timeoutNanoseconds: timeout)
+            ExchangeTrace.current?.end(
+                status: answer.status,
+                AnswerText.shown(
+                    answer.refusal, url: url, secret: secret.map { String(decoding: $0.bytes, as: UTF8.self) }))
             return Self.result(answer.status, answer.retryAfter, place)
         } catch let refused as RefusedCall {
             return .failed(ActionFailure(refused.verdict, scope: .none, reason: "POST \(place): \(refused.reason)"))
@@ -130,17 +134,23 @@ public final class HTTPAction: ActionRunner {
         }
     }
 
-    private typealias Reply = (status: Int, retryAfter: String?)
+    /// `refusal`: the body of what is not 2xx.
+    private typealias Reply = (status: Int, retryAfter: String?, refusal: [UInt8])
 
     private func exchange(
         _ request: HTTPClientRequest, by client: HTTPClient, timeoutNanoseconds: UInt64
     ) async throws -> Reply {
-        try await withDeadline(nanoseconds: timeoutNanoseconds) {
+        ExchangeTrace.current?.begin("POST", PlannedAction.origin(of: request.url))
+        return try await withDeadline(nanoseconds: timeoutNanoseconds) {
             let response = try await client.execute(
                 request, timeout: .nanoseconds(Int64(clamping: timeoutNanoseconds)))
             // The answer is complete with its head; a body that fails or never ends changes nothing.
-            _ = try? await response.body.collect(upTo: Self.answerBytesMax)
-            return (Int(response.status.code), response.headers.first(name: "Retry-After"))
+            let body = try? await response.body.collect(upTo: Self.answerBytesMax)
+            let isDone = (200..<300).contains(Int(response.status.code))
+            return (
+                Int(response.status.code), response.headers.first(name: "Retry-After"),
+                isDone ? [] : body.map { Array($0.readableBytesView) } ?? []
+            )
         }
     }
 

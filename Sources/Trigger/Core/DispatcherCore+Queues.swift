@@ -86,7 +86,11 @@ extension DispatcherCore {
     }
 
     /// `slot` is the trigger's, where it has one: its action may not be its queue's.
-    mutating func settle(_ entry: OutcomeEntry, of trigger: Trigger, slot: Int? = nil) {
+    mutating func settle(
+        _ entry: OutcomeEntry, of trigger: Trigger, slot: Int? = nil, _ attempt: AttemptReport? = nil
+    ) {
+        var entry = entry
+        entry.details = OutcomeDetails(attempt, attempts: UInt32(trigger.tries), merged: trigger.merged)
         settle(
             entry, action: slot.flatMap { ownActions[$0] } ?? queues[Int(trigger.queue)].action,
             route: routes[Int(trigger.route)], routeIndex: Int(trigger.route),

@@ -13,7 +13,9 @@ import Delivery
 
 extension DispatcherCore {
     /// Takes the result of an attempt. A result for an attempt that is not running is left out.
-    package mutating func complete(_ id: TriggerID, _ result: ActionResult, now: UInt64) {
+    package mutating func complete(
+        _ id: TriggerID, _ result: ActionResult, _ attempt: AttemptReport? = nil, now: UInt64
+    ) {
         advance(to: now)
         let slot = Int(id.slot)
         guard slot < triggers.slots.count, triggers[slot].generation == id.generation, triggers[slot].state == .running
@@ -28,10 +30,10 @@ extension DispatcherCore {
         case .done:
             end(
                 slot, .done, detail: UInt64(trigger.tries),
-                reason: trigger.merged > 0 ? "\(trigger.merged) merged into it" : "")
+                reason: trigger.merged > 0 ? "\(trigger.merged) merged into it" : "", attempt)
             return listIfExists(queue, trigger)
         case .ignored(let reason):
-            end(slot, .ignored, reason: reason)
+            end(slot, .ignored, reason: reason, attempt)
             return listIfExists(queue, trigger)
         case .failed(let value): failure = value
         }
@@ -42,9 +44,9 @@ extension DispatcherCore {
         if failure.verdict == .objectMissing { triggers[slot].objectMissing += 1 }
         if failure.mayHaveActed { triggers[slot].mayHaveActed = true }
         if isSpent(slot, failure) {
-            end(slot, .dead, detail: UInt64(triggers[slot].attempts), reason: failure.reason)
+            end(slot, .dead, detail: UInt64(triggers[slot].attempts), reason: failure.reason, attempt)
         } else {
-            recordAttempt(slot, failure)
+            recordFailure(slot, failure, attempt)
             tryAgain(slot, failure)
         }
         listIfExists(queue, trigger)
@@ -64,8 +66,9 @@ extension DispatcherCore {
         }
     }
 
-    /// Attempts that count are recorded each; of those that do not, the first: an outage must not fill the journal.
-    private mutating func recordAttempt(_ slot: Int, _ failure: ActionFailure) {
+    /// Attempts that count are recorded each; of those that do not, the first: an outage must not fill the journal. The final outcome says
+    /// how many there were.
+    private mutating func recordFailure(_ slot: Int, _ failure: ActionFailure, _ attempt: AttemptReport?) {
         if failure.verdict == .healable {
             if triggers[slot].isFailureRecorded { return }
             triggers[slot].isFailureRecorded = true
@@ -75,7 +78,7 @@ extension DispatcherCore {
             OutcomeEntry(
                 sequence: trigger.sequence, planIndex: trigger.planIndex, code: .failed,
                 detail: UInt64(trigger.attempts), reason: failure.reason),
-            of: trigger, slot: slot)
+            of: trigger, slot: slot, attempt)
     }
 
     private mutating func tryAgain(_ slot: Int, _ failure: ActionFailure) {
@@ -131,12 +134,14 @@ extension DispatcherCore {
         return ceiling == 0 ? 0 : random.next() % (ceiling &+ 1 == 0 ? .max : ceiling + 1)
     }
 
-    mutating func end(_ slot: Int, _ code: OutcomeCode, detail: UInt64 = 0, reason: String = "") {
+    mutating func end(
+        _ slot: Int, _ code: OutcomeCode, detail: UInt64 = 0, reason: String = "", _ attempt: AttemptReport? = nil
+    ) {
         let trigger = triggers[slot]
         settle(
             OutcomeEntry(
                 sequence: trigger.sequence, planIndex: trigger.planIndex, code: code, detail: detail, reason: reason),
-            of: trigger, slot: slot)
+            of: trigger, slot: slot, attempt)
         free(slot)
     }
 

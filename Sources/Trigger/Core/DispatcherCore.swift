@@ -54,7 +54,8 @@ package struct SettledOutcome: Sendable {
 
 /// What the shell must do, in this order.
 package enum DispatcherCommand: Sendable {
-    case recordPlan(sequence: UInt64, [PlannedAction], encoded: [EncodedPlanEntry])
+    /// `durable`: when the delivery's record was; 0: not known.
+    case recordPlan(sequence: UInt64, [PlannedAction], encoded: [EncodedPlanEntry], durable: UInt64)
     case recordOutcomes([SettledOutcome])
     case start(StartedAction)
     /// A server or resource is left alone from now on, or works again.
@@ -310,7 +311,10 @@ package struct DispatcherCore: Sendable {
         let template = templateIndex(definition)
         let plan = templates[template].plan
         guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
-        commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: templates[template].encoded))
+        commands.append(
+            .recordPlan(
+                sequence: delivery.sequence, plan, encoded: templates[template].encoded,
+                durable: delivery.durableNanoseconds))
         owe(delivery.sequence, entries: plan.count, route: templates[template].route)
         for index in plan.indices {
             var step = templates[template].steps[index]
@@ -343,7 +347,9 @@ package struct DispatcherCore: Sendable {
             plan.append(action)
         }
         guard !plan.isEmpty else { return settleWhole(delivery, IgnoredReason.noActions) }
-        commands.append(.recordPlan(sequence: delivery.sequence, plan, encoded: plan.map(\.encoded)))
+        commands.append(
+            .recordPlan(
+                sequence: delivery.sequence, plan, encoded: plan.map(\.encoded), durable: delivery.durableNanoseconds))
         let held = routes.retain(delivery.route)
         defer { routes.release(held) }
         owe(delivery.sequence, entries: plan.count, route: held)

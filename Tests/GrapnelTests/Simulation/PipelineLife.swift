@@ -86,7 +86,7 @@ final class PipelineLife {
         self.time = time
         let wakeup = cl_eventfd()
         hints = HintChannel(capacity: shape.hintCapacity) { _ = cl_eventfd_signal(wakeup) }
-        desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints) { _ in }
+        desk = JournalDesk(writer: writer, mailbox: mailbox, hints: hints, realtime: time.clock.realtime) { _ in }
         let threadIsStarted = threadIsStarted
         thread = JournalThread(desk: desk, clock: time.clock) { _ in threadIsStarted.withLock { $0 = true } }!
         let table = SimulatedRoutes.table()

@@ -86,12 +86,12 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
 
     // MARK: DeliveryLog
 
-    func recordPlan(sequence: UInt64, entries plan: [EncodedPlanEntry]) {
+    func recordPlan(sequence: UInt64, entries plan: [EncodedPlanEntry], times: PlanTimes) {
         problems.verify(entries[sequence]?.plan == nil, "\(sequence) was planned twice")
         problems.verify(!plan.isEmpty, "\(sequence) has an empty plan")
         entries[sequence, default: Entry()].plan = plan
         touched.insert(sequence)
-        link?.recordPlan(sequence: sequence, entries: plan)
+        link?.recordPlan(sequence: sequence, entries: plan, times: times)
     }
 
     func recordOutcomes(_ outcomes: [Trigger.OutcomeEntry]) {

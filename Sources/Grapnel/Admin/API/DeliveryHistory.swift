@@ -8,17 +8,19 @@ struct DeliveryHistory: Sendable {
     /// nil: not planned yet.
     let plan: [PlanEntry]?
     private let plannedAt: UInt64?
+    private let durableAt: UInt64?
     private let said: [OutcomeEvent]
-    /// Attempts that are not among `said`.
-    private let attemptsLeftOut: Int
 
     /// `lastSegment`: later ones say nothing of it.
     init(of delivery: IndexedDelivery, lastSegment: UInt64, journal: JournalHistory) throws(JournalError) {
-        let story = try journal.story(of: delivery.sequence, through: lastSegment)
+        self.init(try journal.story(of: delivery.sequence, through: lastSegment))
+    }
+
+    init(_ story: DeliveryStory?) {
         plan = story?.plan
         plannedAt = story?.plannedAtUnixNanoseconds
+        durableAt = story?.durableAtUnixNanoseconds
         said = story?.events ?? []
-        attemptsLeftOut = story?.eventsLeftOut ?? 0
     }
 
     /// Whether nothing more will be done for that entry.
@@ -41,54 +43,95 @@ struct DeliveryHistory: Sendable {
 
     private func json(_ index: Int, _ entry: PlanEntry) -> JSONValue {
         let (action, target) = Self.action(entry)
-        let own = said.filter { Int($0.planIndex) == index || $0.planIndex == Self.whole }
-        let last = own.last
-        let merged = own.last { $0.outcome == .merged }?.detail
-        let failed = own.filter { $0.outcome == .failed }
-        // Where some are left out, the number of the latest one says how many there were.
-        let failures = attemptsLeftOut > 0 ? max(failed.count, Int(clamping: failed.last?.detail ?? 0)) : failed.count
-        let attempts = failures + (last?.outcome == .done ? 1 : 0)
+        let own = said.filter { Int($0.planIndex) == index }
+        let whole = said.filter { $0.planIndex == Self.whole }
+        // What was said of the entry itself tells more than what was said of all.
+        let last = own.last { $0.outcome.isFinal } ?? whole.last { $0.outcome.isFinal } ?? own.last ?? whole.last
+        let merged = (own + whole).last { $0.outcome == .merged }?.detail
         let reason = last.map(\.reason) ?? ""
         return [
             "index": .number("\(index)"), "action": .string(action), "target": .string(target),
             "outcome": .string(last?.outcome.name ?? "owed"),
             "reason": reason.isEmpty ? .null : .string(Plain.text(reason)),
-            "attempts": .number("\(attempts)"),
+            "attempts": .number("\(attempts(own))"), "merged": .number("\(Self.merged(own))"),
             "mergedInto": merged.map { .number("\($0)") } ?? .null,
         ]
     }
 
     private static let whole = Journal.OutcomeEntry.wholeDelivery
 
-    /// Oldest first.
-    var eventsJSON: JSONValue {
-        .array(
-            said.map { said in
-                [
-                    "time": .string(APITime.text(said.timeUnixNanoseconds)),
-                    "planIndex": said.planIndex == Self.whole
-                        ? .null : .number("\(said.planIndex)"),
-                    "outcome": .string(said.outcome.name),
-                    "attempt": said.outcome == .failed ? .number("\(said.detail)") : .null,
-                    "mergedInto": said.outcome == .merged ? .number("\(said.detail)") : .null,
-                    "reason": said.reason.isEmpty ? .null : .string(Plain.text(said.reason)),
-                ]
-            })
+    /// Of what was said of one entry. Attempts that time heals are not recorded each, but the number of those that were made is; it
+    /// begins anew with each start of the server.
+    private func attempts(_ own: [OutcomeEvent]) -> Int {
+        var before = 0
+        var now = 0
+        for event in own {
+            let made = Int(event.details?.attempts ?? 0)
+            if event.details == nil {
+                if Self.isAttempt(event) { now = max(now + 1, Int(clamping: event.detail)) }
+            } else if Self.isAttempt(event), made <= now {
+                before += now
+                now = made
+            } else {
+                now = max(now, made)
+            }
+        }
+        return before + now
     }
 
-    /// Stages as far as they are recorded: when planned, when first and last something was said of it.
+    /// Whether it is what an attempt came to.
+    private static func isAttempt(_ event: OutcomeEvent) -> Bool {
+        guard let details = event.details else { return event.outcome != .merged && event.outcome != .ignored }
+        return details.durationMicroseconds > 0
+    }
+
+    private static func merged(_ own: [OutcomeEvent]) -> UInt32 { own.compactMap { $0.details?.merged }.max() ?? 0 }
+
+    /// Deliveries that were merged into this one: the most that one of its actions stood for.
+    var mergedCount: UInt32 { Self.merged(said) }
+
+    /// Oldest first.
+    var eventsJSON: JSONValue { .array(said.map(Self.json)) }
+
+    private static func json(_ event: OutcomeEvent) -> JSONValue {
+        func text(_ text: String?) -> JSONValue { text.flatMap { $0.isEmpty ? nil : .string(Plain.text($0)) } ?? .null }
+        let details = event.details
+        let isAttempt = isAttempt(event)
+        // Of an older record: only of a failure, and only what counted.
+        let number = details.map { UInt64($0.attempts) } ?? event.detail
+        let hasNumber = isAttempt && (details != nil || event.outcome == .failed)
+        let status = details.map(\.status) ?? 0
+        return [
+            "time": .string(APITime.text(event.timeUnixNanoseconds)),
+            "planIndex": event.planIndex == whole ? .null : .number("\(event.planIndex)"),
+            "outcome": .string(event.outcome.name), "attempt": hasNumber ? .number("\(number)") : .null,
+            "began": began(event).map { .string(APITime.text($0)) } ?? .null,
+            "seconds": isAttempt
+                ? details.map { .number("\(Double($0.durationMicroseconds) / 1_000_000)") } ?? .null : .null,
+            "request": text(details?.request), "status": status == 0 ? .null : .number("\(status)"),
+            "answer": text(details?.answer), "merged": .number("\(details?.merged ?? 0)"),
+            "mergedInto": event.outcome == .merged ? .number("\(event.detail)") : .null, "reason": text(event.reason),
+        ]
+    }
+
+    /// When the attempt began that came to this; nil: none did, or it is not known.
+    private static func began(_ event: OutcomeEvent) -> UInt64? {
+        guard isAttempt(event), let details = event.details else { return nil }
+        return event.timeUnixNanoseconds &- UInt64(details.durationMicroseconds) * 1000
+    }
+
+    /// Stages as far as they are recorded.
     func timing(received: UInt64) -> JSONValue {
         func text(_ time: UInt64?) -> JSONValue { time.map { .string(APITime.text($0)) } ?? .null }
         let last = said.last { $0.outcome.isFinal }
         return [
-            "received": .string(APITime.text(received)), "planned": text(plannedAt),
+            "received": .string(APITime.text(received)), "durable": text(durableAt), "planned": text(plannedAt),
+            "firstAttempt": text(said.compactMap(Self.began).min()),
             "firstOutcome": text(said.first?.timeUnixNanoseconds), "lastFinalOutcome": text(last?.timeUnixNanoseconds),
-            "seconds": last.map {
-                .number(
-                    "\(Double($0.timeUnixNanoseconds > received ? ($0.timeUnixNanoseconds - received) / 1_000_000 : 0) / 1000)"
-                )
-            }
-                ?? .null,
+            "seconds": last.map { last in
+                let nanoseconds = last.timeUnixNanoseconds > received ? last.timeUnixNanoseconds - received : 0
+                return .number("\(Double(nanoseconds / 1_000_000) / 1000)")
+            } ?? .null,
         ]
     }
 }

@@ -19,6 +19,8 @@ struct DeliveryReport: Sendable {
     private static let rowBytesMax: UInt32 = 256 << 10
     /// More of a body is to be had as `?body=raw` only.
     static let bodyBytesMax = 1 << 20
+    /// How long a chain of merged deliveries is followed.
+    private static let mergedNanoseconds: UInt64 = 500_000_000
     /// Larger bodies are not planned again to show the match.
     private static let matchBytesMax = 1 << 20
 
@@ -126,10 +128,14 @@ struct DeliveryReport: Sendable {
         let texts = record.texts
         let payload = DeliveryPayload(record)
         let event = delivery.decision == .duplicate ? nil : payload.map { ActionSet.decodeEvent($0) }
+        let heir = try index.last(mergedFrom: delivery, deadline: cl_now_monotonic() + Self.mergedNanoseconds)
         let more: [JSONValue.Member] = [
             .init(name: "origin", value: Self.origin(record)),
             .init(name: "request", value: stored.map { request($0, record) } ?? .null),
-            .init(name: "verification", value: Self.verification(stored)),
+            .init(name: "verification", value: Self.verification(stored, definition)),
+            .init(name: "merged", value: .number("\(history.mergedCount)")),
+            .init(name: "mergedLast", value: heir.map { .number("\($0.sequence)") } ?? .null),
+            .init(name: "mergedOutcome", value: heir.map { .string($0.state.rawValue) } ?? .null),
             .init(name: "plan", value: history.planJSON),
             .init(name: "history", value: history.eventsJSON),
             .init(name: "timing", value: history.timing(received: delivery.received)),
@@ -194,10 +200,12 @@ struct DeliveryReport: Sendable {
         ]
     }
 
-    private static func verification(_ stored: StoredDelivery?) -> JSONValue {
-        [
-            // What is in the journal was proven when it was received.
-            "status": "proven",
+    private static func verification(_ stored: StoredDelivery?, _ definition: RouteDefinition?) -> JSONValue {
+        let proof = stored.map { RecordedProof($0.route, $0.sender, $0.request.fields, definition) }
+        return [
+            // What is in the journal was proven when it was received, where anything had to be.
+            "status": proof == RecordedProof.none ? "none" : "proven",
+            "proof": proof.map { .string($0.rawValue) } ?? .null,
             "masked": .array(
                 (stored?.request.fields ?? []).filter { !$0.value.isEmpty && $0.value.allSatisfy { $0 == "*" } }
                     .map { .string(Plain.text($0.name)) }),
