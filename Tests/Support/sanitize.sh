@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 failed=0
 # Sanitized code is ten times slower; what seeds find, the plain runs find.
-export GRAPNEL_SEEDS=${GRAPNEL_SEEDS:-10}
+export GRAPNEL_SEEDS=${GRAPNEL_SEEDS:-10} GRAPNEL_PIPELINE_SEEDS=${GRAPNEL_PIPELINE_SEEDS:-10}
 for kind in "${@:-thread address}"; do for sanitizer in $kind; do
     case $sanitizer in
         thread) scratch=.build-tsan ;;
