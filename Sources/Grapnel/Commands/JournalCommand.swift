@@ -12,6 +12,11 @@ struct JournalCommand: ParsableCommand {
         commandName: "journal", abstract: "Look into a journal, copy it out and in, or take over what another owes.",
         subcommands: [Inspect.self, Verify.self, Export.self, Import.self, Replay.self, Upgrade.self])
 
+    /// Nothing is there to be looked at.
+    static func noJournal(_ path: String) -> CommandFailure {
+        .environment("\(path) is no data directory: it has no journal/ in it. Give the one of --data-dir.")
+    }
+
     static func receiverKind(_ code: UInt8) -> String { ReceiverKind(rawValue: code)?.name ?? "kind-\(code)" }
 
     struct Directory: ParsableArguments {
@@ -26,6 +31,7 @@ struct JournalCommand: ParsableCommand {
             do throws(JournalError) {
                 summary = try unsafe body(RealDisk(dataDirectory: dataDir), cc_crc32)
             } catch {
+                guard error != .missing else { throw JournalCommand.noJournal(dataDir) }
                 throw CommandFailure.environment(error.message(dataDirectory: dataDir))
             }
             if !summary.isSound { throw CommandFailure(.wrongInput, []) }

@@ -72,10 +72,7 @@ extension JournalCommand {
                 return try unsafe JournalSurvey(
                     disk: RealDisk(dataDirectory: path), checksum: cc_crc32, onlyMarked: isLive)
             } catch {
-                if error == .missing {
-                    throw .environment(
-                        "\(path) is no data directory: it has no journal/ in it. Give the one of --data-dir.")
-                }
+                if error == .missing { throw JournalCommand.noJournal(path) }
                 throw .environment(error.message(dataDirectory: path))
             }
         }

@@ -9,8 +9,8 @@ struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Receive, verify, store and act on webhook deliveries.",
         discussion: """
-            Routes come from Kubernetes manifests (--manifests DIR). Stops on SIGTERM after it answered what it had begun; reads the \
-            manifests again on SIGHUP and when they change.
+            Routes come from Kubernetes manifests (--manifests DIR), from a cluster (--kubernetes in-cluster or kubeconfig), or from both. \
+            Stops on SIGTERM after it answered what it had begun; reads the manifests again on SIGHUP and when they change.
             """)
 
     @OptionGroup var options: ServeOptions

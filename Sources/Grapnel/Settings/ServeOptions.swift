@@ -149,7 +149,10 @@ struct ServerOptions: ParsableArguments {
     var journalMaxBytes: String?
     @Option(help: ArgumentHelp("How long finished deliveries are kept (default: 7d).", valueName: "duration"))
     var journalMaxAge: String?
-    @Option(help: ArgumentHelp("Bodies of finished deliveries: full, until-done (default: full).", valueName: "mode"))
+    @Option(
+        help: ArgumentHelp(
+            "Bodies of finished deliveries: full, kept as long as the rest. `until-done` is not built yet and refused (default: full).",
+            valueName: "mode"))
     var journalBodies: String?
     @Option(
         help: ArgumentHelp(

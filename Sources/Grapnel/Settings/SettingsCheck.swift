@@ -16,7 +16,7 @@ enum SettingsCheck {
         var problems: [String] = []
         if settings.journalBodies == .untilDone {
             problems.append(
-                "--journal-bodies until-done: not supported by this version; bodies stay until their segment is used again"
+                "--journal-bodies until-done: not built yet; leave it out. Bodies stay until their segment is used again"
             )
         }
         if settings.kubernetes != .kubeconfig, settings.kubeconfig != nil {
