@@ -59,6 +59,9 @@ public enum PlannedAction: Hashable, Sendable {
         }
     }
 
+    /// The cluster of the object that is acted on; nil where none is: then a target is of its route's cluster.
+    public var targetCluster: String? { target?.cluster }
+
     /// What is to be done, where the entry says it all.
     var selfContained: Action? {
         switch self {

@@ -11,13 +11,15 @@ extension AdminAPI {
             let subject = PauseSubject(body)
         else {
             return Self.badBody(
-                "one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\""
+                "it is one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\""
             )
         }
         switch pauses.change(subject, isPaused: isPaused) {
         case .done(let isNew):
+            let warning = warning(of: subject)
             return .json([
-                "changed": .bool(isNew), "subject": subject.json,
+                "changed": .bool(isNew), "subject": subject.json, "known": .bool(warning == nil),
+                "warning": warning.map { .string($0) } ?? .null,
                 "paused": .array(PauseBook.sorted(pauses.all).map(\.json)),
             ])
         case .full:
@@ -42,7 +44,7 @@ extension AdminAPI {
     }
 
     static func badBody(_ wanted: String) -> AdminAnswer {
-        .problem(.badRequest, "body-wrong", "the body is \(wanted)")
+        .problem(.badRequest, "body-wrong", "the body is wrong: \(wanted)")
     }
 
     static func integer(_ value: JSONValue?, default fallback: Int, _ range: ClosedRange<Int>) -> Int? {

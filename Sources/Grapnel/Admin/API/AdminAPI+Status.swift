@@ -12,17 +12,20 @@ extension AdminAPI {
         let namespace = request.query.first { $0.name == "namespace" }?.value
         let table = parts.routes.table
         parts.refused.keep { table.definition(of: $0) != nil }
-        // The latest segment is in memory after this, if it was not.
-        _ = try? index.page(
-            DeliveryFilter(), before: nil, limit: 1, deadline: cl_now_monotonic() + Self.workNanoseconds)
-        let newest = index.newest()
         let counts = parts.counts.all()
         let routes = table.routes.filter { namespace == nil || $0.identity.namespace == namespace }
+        let deadline = cl_now_monotonic() + Self.workNanoseconds
+        let found: (latest: [RouteIdentity: DeliveryIndex.Latest], isComplete: Bool)
+        do throws(JournalError) { found = try index.latest(of: routes.map(\.identity), deadline: deadline) } catch {
+            return Self.unreadable(error)
+        }
         return .json([
+            "isComplete": .bool(found.isComplete),
             "routes": .array(
                 routes.map { route in
-                    let last = newest[route.identity]
-                    let count = counts[route.identity] ?? RouteCounts.Figures()
+                    let latest = found.latest[route.identity] ?? DeliveryIndex.Latest()
+                    var count = counts[route.identity] ?? RouteCounts.Figures()
+                    count.lastReceived = max(count.lastReceived, latest.received)
                     let tokenRoutes = route.identity.kind == .hook ? [route.path] : []
                     return [
                         "route": DeliveryReport.json(route.identity),
@@ -33,10 +36,11 @@ extension AdminAPI {
                         "readinessReason": .string(Plain.text(route.readiness.summary)),
                         "source": .string(route.source),
                         "counters": count.json,
-                        "lastDelivery": last.map { report.row($0, of: route.identity, deadline: 0) } ?? .null,
+                        "lastDelivery": latest.delivery.map { report.row($0, of: route.identity, deadline: 0) }
+                            ?? .null,
                         "refused": .array(parts.refused.last(of: route.identity).map(\.json)),
                     ]
-                })
+                }),
         ])
     }
 

@@ -89,7 +89,8 @@ final class AdminAPI: AdminResponder {
         self.plain = plain
         guardian = AdminGuard(tokenFile: parts.settings.adminTokenFile)
         index = DeliveryIndex(reader: parts.reader, durableSequence: parts.durableSequence)
-        report = DeliveryReport(reader: parts.reader, journal: parts.history, index: index, routes: parts.routes)
+        report = DeliveryReport(
+            reader: parts.reader, journal: parts.history, index: index, routes: parts.routes, pauses: pauses)
         hub = EventHub(reader: parts.reader, durableSequence: parts.durableSequence, report: report)
         jobs = RedeliveryJobs(parts.redeliver)
     }

@@ -30,9 +30,9 @@ final class DeliveryIndex: Sendable {
         var examined = 0
     }
 
-    private let reader: JournalReader
-    private let durableSequence: @Sendable () -> UInt64
-    private let state: Mutex<State>
+    let reader: JournalReader
+    let durableSequence: @Sendable () -> UInt64
+    let state: Mutex<State>
 
     init(reader: JournalReader, durableSequence: @escaping @Sendable () -> UInt64) {
         self.reader = reader
@@ -124,21 +124,6 @@ final class DeliveryIndex: Sendable {
         }
     }
 
-    /// The newest delivery of each route among those in memory.
-    func newest() -> [RouteIdentity: IndexedDelivery] {
-        state.withLock { state in
-            var newest: [RouteIdentity: IndexedDelivery] = [:]
-            for digest in state.digests.values {
-                for delivery in digest.deliveries {
-                    guard let route = state.routes.identity(delivery.route) else { continue }
-                    if let known = newest[route], known.sequence > delivery.sequence { continue }
-                    newest[route] = delivery
-                }
-            }
-            return newest
-        }
-    }
-
     func route(_ delivery: IndexedDelivery) -> RouteIdentity? { state.withLock { $0.routes.identity(delivery.route) } }
 
     /// FNV-1a over the id: a filter's quick look; the id itself is compared on the disk.
@@ -151,8 +136,9 @@ final class DeliveryIndex: Sendable {
     /// The clock may have been set back between two deliveries: by less than this.
     private static let clockStep: UInt64 = 3_600_000_000_000
 
+    /// Whether nothing before it can be meant. One that was taken over says nothing: it keeps its time under a new sequence.
     private static func isOlder(_ delivery: IndexedDelivery, than filter: DeliveryFilter) -> Bool {
-        guard let since = filter.since else { return false }
+        guard let since = filter.since, !delivery.flags.contains(.adopted) else { return false }
         return delivery.received &+ clockStep < since
     }
 }
@@ -183,6 +169,9 @@ extension DeliveryIndex {
             last = (texts, kind, number)
             return number
         }
+
+        /// nil: no delivery of it was read.
+        func number(of identity: RouteIdentity) -> UInt32? { numbers[identity] }
 
         func identity(_ number: UInt32) -> RouteIdentity? {
             Int(number) < identities.count ? identities[Int(number)] : nil
@@ -215,6 +204,8 @@ extension DeliveryIndex {
         var routes = RouteNames()
         /// By sequence: owed ones that were copied out of a segment that may be gone.
         var carried: [UInt64: IndexedDelivery] = [:]
+        var latest = LatestByRoute()
+        var reasons = ReasonTexts()
         /// By sequence: what later segments said.
         private var late: [UInt64: Late] = [:]
         /// How far each segment was read for `late`.
@@ -245,6 +236,7 @@ extension DeliveryIndex {
             heard = heard.filter { numbers.contains($0) }
             carried = carried.filter { numbers.contains($0.value.segment) }
             late = late.filter { $0.key >= first.baseSequence || carried[$0.key] != nil }
+            latest.keep { numbers.contains($0) }
         }
 
         /// Brings the digest of a segment up to date. False when the deadline came first.
@@ -290,6 +282,7 @@ extension DeliveryIndex {
                         idHash: texts.deliveryID.isEmpty ? 0 : DeliveryIndex.hash(texts.deliveryID))
                 else { return }
                 if let said = late[delivery.sequence] { delivery.progress.add(said.progress) }
+                latest.take(delivery)
                 if record.header.isCopied {
                     if carried.count < DeliveryIndex.lateMax { carried[delivery.sequence] = delivery }
                 } else if delivery.sequence > digest.deliveries.last?.sequence ?? 0 {
@@ -299,7 +292,13 @@ extension DeliveryIndex {
                 let count = UInt16(clamping: record.plan?.count ?? 0)
                 note(record.header.reference, record, &digest, isNew) { $0.planCount = count }
             case .outcome:
-                for entry in record.outcomes ?? [] { note(entry.sequence, record, &digest, isNew) { $0.take(entry) } }
+                for entry in record.outcomes ?? [] {
+                    let reason = entry.outcome == .ignored ? reasons.number(entry.reason) : 0
+                    note(entry.sequence, record, &digest, isNew) { progress in
+                        progress.take(entry)
+                        if reason != 0 { progress.reason = reason }
+                    }
+                }
             case .probe, .keep: break
             }
         }
@@ -309,6 +308,7 @@ extension DeliveryIndex {
             _ sequence: UInt64, _ record: GlancedRecord, _ digest: inout Digest, _ isNew: Bool,
             _ change: (inout DeliveryProgress) -> Void
         ) {
+            if isNew { latest.change(sequence, change) }
             if let place = digest.place(sequence) {
                 change(&digest.deliveries[place].progress)
                 return

@@ -1,4 +1,4 @@
-// DeliveryProgress: what the journal's plans and outcomes have said of one delivery so far, in 24 bytes.
+// DeliveryProgress: what the journal's plans and outcomes have said of one delivery so far, in 32 bytes.
 
 internal import Journal
 
@@ -21,6 +21,8 @@ struct DeliveryProgress: Sendable, Equatable {
     private var highFinals: UInt16 = 0
     /// The delivery it was merged into last; 0: none.
     private(set) var mergedInto: UInt64 = 0
+    /// Of the last `ignored` that had one, in the index's table of reasons; 0: none.
+    var reason: UInt16 = 0
 
     mutating func take(_ entry: OutcomeEntry) {
         guard entry.outcome.isFinal else {
@@ -58,7 +60,11 @@ struct DeliveryProgress: Sendable, Equatable {
         finals |= later.finals
         highFinals = max(highFinals, later.highFinals)
         if later.mergedInto != 0 { mergedInto = later.mergedInto }
+        if later.reason != 0 { reason = later.reason }
     }
+
+    /// Of an index below 64; others count as open.
+    func isFinal(_ index: Int) -> Bool { index < 64 && finals & 1 << UInt64(index) != 0 }
 
     var isFinal: Bool {
         isWholeFinal || (planCount != Self.noPlan && finals.nonzeroBitCount + Int(highFinals) >= Int(planCount))

@@ -14,6 +14,7 @@ struct DeliveryReport: Sendable {
     let journal: JournalHistory
     let index: DeliveryIndex
     let routes: CurrentRoutes
+    let pauses: PauseBook
 
     /// Larger records are listed without what their body says.
     private static let rowBytesMax: UInt32 = 256 << 10
@@ -46,7 +47,8 @@ struct DeliveryReport: Sendable {
         return .object(members(delivery, identity, texts, bodyBytes) + Self.members(of: event))
     }
 
-    private func glance(_ delivery: IndexedDelivery) -> GlancedRecord? {
+    /// Its header and meta; nil when its record is gone.
+    func glance(_ delivery: IndexedDelivery) -> GlancedRecord? {
         guard let segment = reader.segments.first(where: { $0.number == delivery.segment }) else { return nil }
         var found: GlancedRecord?
         _ = try? reader.glance(over: segment, from: delivery.offset, through: delivery.sequence) { record in
@@ -57,14 +59,14 @@ struct DeliveryReport: Sendable {
     }
 
     private func members(
-        _ delivery: IndexedDelivery, _ route: RouteIdentity?, _ texts: RecordTexts?, _ bodyBytes: UInt32?
+        _ delivery: IndexedDelivery, _ route: RouteIdentity?, _ texts: RecordTexts?, _ bodyBytes: UInt32?,
+        plan: [PlanEntry]? = nil
     ) -> [JSONValue.Member] {
         func optional(_ value: UInt64, _ isThere: Bool) -> JSONValue { isThere ? .number("\(value)") : .null }
-        let reason: JSONValue =
+        let reason =
             delivery.decision == .ignored
-            ? .string(
-                Delivery.IgnoredReason(rawValue: delivery.ignoredReason)?.name ?? "reason-\(delivery.ignoredReason)")
-            : .null
+            ? Delivery.IgnoredReason(rawValue: delivery.ignoredReason)?.name ?? "reason-\(delivery.ignoredReason)"
+            : index.ignoredReason(delivery).map { Plain.text($0) }
         return [
             .init(name: "sequence", value: .number("\(delivery.sequence)")),
             .init(name: "received", value: .string(APITime.text(delivery.received))),
@@ -76,7 +78,7 @@ struct DeliveryReport: Sendable {
             .init(name: "event", value: .string(texts.map { Plain.text($0.eventName) } ?? "")),
             .init(name: "decision", value: .string(delivery.decision.name)),
             .init(name: "outcome", value: .string(delivery.state.rawValue)),
-            .init(name: "reason", value: reason),
+            .init(name: "reason", value: reason.map { .string($0) } ?? .null),
             .init(name: "duplicateOf", value: optional(delivery.reference, delivery.decision == .duplicate)),
             .init(
                 name: "mergedInto",
@@ -85,6 +87,9 @@ struct DeliveryReport: Sendable {
                 name: "redeliveryOf",
                 value: optional(
                     delivery.reference, delivery.flags.contains(.redelivered) && !delivery.flags.contains(.adopted))),
+            .init(
+                name: "pausedBy",
+                value: pauses.subject(holding: delivery, of: route, plan: plan).map(\.json) ?? .null),
             .init(name: "adopted", value: .bool(delivery.flags.contains(.adopted))),
             .init(name: "sameIDOtherBody", value: .bool(delivery.flags.contains(.sameIDOtherBody))),
             .init(name: "bodyBytes", value: bodyBytes.map { .number("\($0)") } ?? .null),
@@ -143,7 +148,8 @@ struct DeliveryReport: Sendable {
             .init(name: "match", value: match(delivery, definition, stored, payload)),
         ]
         let members =
-            members(delivery, identity, texts, record.header.receivedBodyLength) + Self.members(of: event) + more
+            members(delivery, identity, texts, record.header.receivedBodyLength, plan: history.plan)
+            + Self.members(of: event) + more
         return Redaction(secrets: secrets(of: delivery))(.object(members))
     }
 

@@ -9,8 +9,9 @@ enum DeliveryOutput: String, ExpressibleByArgument, CaseIterable {
 }
 
 enum DeliveryTable {
-    static let columns = ["SEQUENCE", "RECEIVED", "OUTCOME", "ROUTE", "EVENT", "DELIVERY"]
-    static let wideColumns = columns + ["SENDER", "BYTES", "REPOSITORY", "REF", "COMMIT", "NOTE"]
+    private static let common = ["SEQUENCE", "RECEIVED", "OUTCOME", "ROUTE", "EVENT", "DELIVERY"]
+    static let columns = common + ["NOTE"]
+    static let wideColumns = common + ["SENDER", "BYTES", "REPOSITORY", "REF", "COMMIT", "NOTE"]
 
     static func cells(_ row: JSONValue, isWide: Bool) -> [String] {
         let outcome = text(row["outcome"]) + (row["reason"]?.text.map { "(\(Plain.text($0)))" } ?? "")
@@ -18,16 +19,23 @@ enum DeliveryTable {
             text(row["sequence"]), time(row["received"]), outcome, route(row["route"]), text(row["event"]),
             text(row["deliveryID"]),
         ]
-        guard isWide else { return cells }
+        guard isWide else { return cells + [note(row)] }
+        return cells + [
+            text(row["sender"]), text(row["bodyBytes"]), text(row["repository"]), text(row["ref"]),
+            String(text(row["commit"]).prefix(12)), note(row),
+        ]
+    }
+
+    /// What it has to do with other deliveries, and what holds it up.
+    private static func note(_ row: JSONValue) -> String {
         var notes: [String] = []
+        if let first = number(row["redeliveryOf"]) { notes.append("again #\(first)") }
         if let original = number(row["duplicateOf"]) { notes.append("of #\(original)") }
         if let into = number(row["mergedInto"]) { notes.append("into #\(into)") }
         if row["adopted"]?.boolean == true { notes.append("adopted") }
         if row["sameIDOtherBody"]?.boolean == true { notes.append("same id, other body") }
-        return cells + [
-            text(row["sender"]), text(row["bodyBytes"]), text(row["repository"]), text(row["ref"]),
-            String(text(row["commit"]).prefix(12)), notes.isEmpty ? "-" : notes.joined(separator: ", "),
-        ]
+        if let subject = row["pausedBy"], !subject.isNull { notes.append("paused by \(QueueText.subject(subject))") }
+        return notes.isEmpty ? "-" : notes.joined(separator: ", ")
     }
 
     static func route(_ value: JSONValue?) -> String {

@@ -19,9 +19,12 @@ enum DeliveryText {
         ]
         for (name, member) in [
             ("Repository", "repository"), ("Ref", "ref"), ("Commit", "commit"), ("Image", "image"),
-            ("Duplicate of", "duplicateOf"), ("Merged into", "mergedInto"),
+            ("Redelivery of", "redeliveryOf"), ("Duplicate of", "duplicateOf"), ("Merged into", "mergedInto"),
         ] where delivery[member].map({ !$0.isNull }) == true {
             pairs.append([name, text(delivery[member])])
+        }
+        if let subject = delivery["pausedBy"], !subject.isNull {
+            pairs.append(["Paused", "by \(QueueText.subject(subject)); `grapnel resume` lets it go on"])
         }
         if let origin = delivery["origin"], !origin.isNull {
             pairs.append(["Origin", "\(text(origin["sequence"])) of journal \(text(origin["journal"]))"])

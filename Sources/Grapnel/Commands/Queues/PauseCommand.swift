@@ -59,18 +59,7 @@ struct PauseCommand: ParsableCommand {
         let answer = try client.post("/pause", subject)
         let text = answer["subject"].map { QueueText.subject($0) } ?? "-"
         print(answer["changed"]?.boolean == true ? "paused: \(text)" : "was paused already: \(text)")
-        if let route = answer["subject"]?["route"], !route.isNull, try !isKnown(route, client) {
-            Terminal.error(
-                "warning: there is no such route now; `grapnel check` and GET /api/v1/routes name those there are")
-        }
-    }
-
-    private func isKnown(_ route: JSONValue, _ client: AdminClient) throws -> Bool {
-        let routes =
-            try client.get("/routes", [("namespace", route["namespace"]?.text ?? "")])["routes"]?.elements ?? []
-        return routes.contains { known in
-            ["cluster", "kind", "name"].allSatisfy { known["route"]?[$0]?.text == route[$0]?.text }
-        }
+        if let warning = answer["warning"]?.text { Terminal.error("warning: \(Plain.text(warning, max: 2000))") }
     }
 }
 
