@@ -3,6 +3,7 @@ import json
 import os
 import re
 import socket
+import time
 
 from harness import Answer, Connection, Failure, ROOT, expect_that, request
 
@@ -28,23 +29,26 @@ class Api:
         answer = self.raw("POST", "/api/v1" + path, [("Content-Type", "application/json")], json.dumps(body).encode())
         return answer.status, json.loads(answer.body)
 
-    def events(self, query=""):
-        return Events(self.port, query)
+    def events(self, query="", after=None):
+        return Events(self.port, query, after)
 
 
 class Events:
     """Server-sent events; over HTTP/1.0, so that they come without chunks."""
 
-    def __init__(self, port, query=""):
+    def __init__(self, port, query="", after=None):
+        """`after`: the id of the last event of an earlier connection."""
+        self.id = after
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self.socket.sendall(request("/api/v1/events" + query, method="GET", version="HTTP/1.0", host="127.0.0.1",
-                                    length=False))
+        fields = [] if after is None else [("Last-Event-ID", after)]
+        self.socket.sendall(request("/api/v1/events" + query, fields=fields, method="GET", version="HTTP/1.0",
+                                    host="127.0.0.1", length=False))
         self.buffer = b""
-        # The comment at the beginning says that it listens.
-        while b": grapnel\n" not in self.buffer:
+        # The comment at the beginning says that it listens, and an id where.
+        while b"\n\n" not in self.buffer.partition(b": grapnel\n")[2]:
             self._more()
-        self.buffer = self.buffer.partition(b"\n\n")[2] if b"\r\n\r\n" not in self.buffer else \
-            self.buffer.partition(b"\r\n\r\n")[2]
+        begin, _, self.buffer = self.buffer.partition(b": grapnel\n")[2].partition(b"\n\n")
+        self.id = begin.decode().partition("id: ")[2]
 
     def __enter__(self):
         return self
@@ -64,12 +68,23 @@ class Events:
     def next(self, name):
         """The data of the next event of that name."""
         while True:
+            found, data = self.any()
+            if found == name:
+                return data
+
+    def any(self):
+        """Name and data of the next event; `id` is where to go on after it."""
+        deadline = time.monotonic() + 60            # comments keep the connection alive
+        while True:
             while b"\n\n" not in self.buffer:
+                if time.monotonic() > deadline:
+                    raise Failure("no event comes")
                 self._more()
             text, _, self.buffer = self.buffer.partition(b"\n\n")
             lines = dict(line.split(": ", 1) for line in text.decode().split("\n") if ": " in line)
-            if lines.get("event") == name:
-                return json.loads(lines["data"])
+            self.id = lines.get("id", self.id)
+            if "event" in lines:
+                return lines["event"], json.loads(lines["data"])
 
 
 def load_openapi():

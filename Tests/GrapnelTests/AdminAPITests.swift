@@ -251,13 +251,14 @@ struct AdminBoundsTests {
     @Test("a stream of events is taken apart wherever it is cut")
     func events() {
         let stream = Array(
-            "HTTP/1.0 200 OK\r\nA: b\r\n\r\n: hello\n\nevent: delivery\nid: 1\ndata: {\"a\":1}\n\nevent: gap\ndata: {}\n\n"
+            "HTTP/1.0 200 OK\r\nA: b\r\n\r\n: hello\n\nevent: delivery\nid: 1\ndata: {\"a\":1}\n\nevent: gap\ndata: {}\n\n: still here\nid: 2.3\n\n"
                 .utf8)
         for cut in 0...stream.count {
             var reader = EventReader()
             let first = reader.take(stream[..<cut]) ?? []
             let second = reader.take(stream[cut...]) ?? []
-            #expect((first + second).map(\.0) == ["delivery", "gap"], "cut at \(cut)")
+            #expect((first + second).map(\.name) == ["delivery", "gap"], "cut at \(cut)")
+            #expect((first + second).map(\.id) == ["1", nil] && reader.lastID == "2.3", "cut at \(cut)")
         }
         var other = EventReader()
         let taken = other.take(Array("SSH-2.0-x\r\n\r\n".utf8))

@@ -98,7 +98,7 @@ final class AdminConnection: ChannelInboundHandler {
                 case .failure: context.close(promise: nil)
                 }
             }
-        case .events(let filter): beginEvents(context, head, filter)
+        case .events(let filter, let place): beginEvents(context, head, filter, place)
         }
     }
 
@@ -147,21 +147,23 @@ final class AdminConnection: ChannelInboundHandler {
 
     // MARK: - Events
 
-    private func beginEvents(_ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ filter: DeliveryFilter) {
+    private func beginEvents(
+        _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ filter: DeliveryFilter, _ after: EventPlace?
+    ) {
         guard let hub else {
             return write(
                 context, .problem(.notFound, "not-found", "there are no events here"), to: head, closes: false)
         }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
-        let client = EventClient(filter: filter) { bytes, isLast, taken in
+        let client = EventClient(filter: filter, after: after) { bytes, isLast, taken in
             eventLoop.execute {
                 let (connection, context) = bound.value
                 guard context.channel.isActive else { return }
                 connection.send(context, bytes, isLast: isLast, taken)
             }
         }
-        guard hub.add(client) else {
+        guard let place = hub.add(client) else {
             var answer = AdminAnswer.problem(
                 .tooManyRequests, "too-many-listeners",
                 "\(EventHub.clientsMax) clients listen to events already; end one of them")
@@ -175,8 +177,8 @@ final class AdminConnection: ChannelInboundHandler {
         let version: HTTPVersion = head.version.major == 1 && head.version.minor == 0 ? .http1_0 : .http1_1
         context.write(
             wrapOutboundOut(.head(HTTPResponseHead(version: version, status: .ok, headers: headers))), promise: nil)
-        context.writeAndFlush(
-            wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ": grapnel\nretry: 2000\n\n")))), promise: nil)
+        let begin = ": grapnel\nretry: 2000\nid: \(place.text)\n\n"
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: begin)))), promise: nil)
     }
 
     private func send(

@@ -94,8 +94,8 @@ enum AdminReply: Sendable {
     case answer(AdminAnswer)
     /// Reads a disk or waits: carried out on a thread of its own.
     case work(@Sendable () -> AdminAnswer)
-    /// Server-sent events until the client goes.
-    case events(DeliveryFilter)
+    /// Server-sent events until the client goes; behind a place, where it comes again.
+    case events(DeliveryFilter, after: EventPlace?)
 }
 
 /// One address to listen on.

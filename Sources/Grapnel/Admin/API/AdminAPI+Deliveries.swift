@@ -59,6 +59,8 @@ extension AdminAPI {
     ) throws(JournalError) -> DeliveryIndex.Page {
         let readsBody = filter.readsBody
         return try index.page(filter, before: cursor, limit: limit, deadline: deadline) { delivery in
+            // The index has compared a hash.
+            if let id = filter.deliveryID, report.glance(delivery)?.texts?.deliveryID != id { return false }
             guard readsBody else { return true }
             return report.event(delivery).map { filter.matches($0) } ?? false
         }
@@ -111,8 +113,17 @@ extension AdminAPI {
         guard request.method == .GET else {
             return .answer(.problem(.methodNotAllowed, "method-not-allowed", "this path takes GET"))
         }
+        var place: EventPlace?
+        if let text = request.headers.first(name: "Last-Event-ID"), !text.isEmpty {
+            guard let given = EventPlace(text) else {
+                return .answer(
+                    Self.badParameter(
+                        "Last-Event-ID is the `id` of an event of this server, as it came; begin without one"))
+            }
+            place = given
+        }
         do throws(DeliveryFilter.Problem) {
-            return .events(try DeliveryFilter(request.query, now: cl_now_realtime()))
+            return .events(try DeliveryFilter(request.query, now: cl_now_realtime()), after: place)
         } catch {
             return .answer(Self.badParameter(error.message))
         }

@@ -11,7 +11,7 @@ extension AdminAPI {
             let subject = PauseSubject(body)
         else {
             return Self.badBody(
-                "it is one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\""
+                "one of {\"route\": \"Hook/team-a/webapp\"}, {\"namespace\": \"team-a\"}, {\"target\": \"…\"}, and if wanted \"cluster\""
             )
         }
         switch pauses.change(subject, isPaused: isPaused) {
@@ -44,7 +44,7 @@ extension AdminAPI {
     }
 
     static func badBody(_ wanted: String) -> AdminAnswer {
-        .problem(.badRequest, "body-wrong", "the body is wrong: \(wanted)")
+        .problem(.badRequest, "body-wrong", "the body is \(wanted)")
     }
 
     static func integer(_ value: JSONValue?, default fallback: Int, _ range: ClosedRange<Int>) -> Int? {

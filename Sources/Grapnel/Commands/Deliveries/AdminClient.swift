@@ -117,10 +117,13 @@ struct AdminClient {
         return result
     }
 
-    private func head(_ method: String, _ target: String, version: String, bodyBytes: Int?) -> String {
+    func head(
+        _ method: String, _ target: String, version: String, bodyBytes: Int?, fields: [(String, String)] = []
+    ) -> String {
         var head = "\(method) /api/v1\(target) HTTP/\(version)\r\nHost: \(authority)\r\nConnection: close\r\n"
         head += "User-Agent: grapnel/\(Version.number)\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
+        for (name, value) in fields { head += "\(name): \(value)\r\n" }
         if let bodyBytes { head += "Content-Type: application/json\r\nContent-Length: \(bodyBytes)\r\n" }
         return head + "\r\n"
     }
@@ -141,7 +144,7 @@ struct AdminClient {
         return json
     }
 
-    private static func failure(_ failure: PlainExchange.Failure) -> CommandFailure {
+    static func failure(_ failure: PlainExchange.Failure) -> CommandFailure {
         switch failure {
         case .noConnection(let text):
             .environment("no server answers: \(text). Is it running, and is this its --admin-listen?")
@@ -149,7 +152,7 @@ struct AdminClient {
         }
     }
 
-    private static func refusal(_ status: Int, _ json: JSONValue?) -> CommandFailure {
+    static func refusal(_ status: Int, _ json: JSONValue?) -> CommandFailure {
         let message = json?["error"]?["message"]?.text.map { Plain.text($0, max: 2000) }
         switch status {
         case 401:
@@ -160,74 +163,5 @@ struct AdminClient {
                 "there is no API at that address: is it a grapnel's --admin-listen, and of this version?")
         default: return .environment(message.map { "the server refuses: \($0)" } ?? "the server answers \(status)")
         }
-    }
-
-    /// Calls `body` with each event's name and data until the server ends the stream, or `body` returns false.
-    func events(_ query: [(String, String)], _ body: (String, JSONValue) -> Bool) throws(CommandFailure) {
-        let fd: Int32
-        do throws(PlainExchange.Failure) { fd = try PlainExchange.connection(host, port) } catch {
-            throw Self.failure(error)
-        }
-        defer { close(fd) }
-        // HTTP/1.0: the answer ends with the connection and has no chunks.
-        let request = head("GET", Self.target("/events", query), version: "1.0", bodyBytes: nil)
-        if let trouble = PlainExchange.write(Array(request.utf8), to: fd) {
-            throw .environment("no answer: \(trouble)")
-        }
-        var reader = EventReader()
-        var block = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            // Sound: at most block.count bytes are written to the block.
-            let count = unsafe block.withUnsafeMutableBytes { unsafe recv(fd, $0.baseAddress, $0.count, 0) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                if let answer = reader.refused { throw Self.refusal(answer.status, JSONValue(answer.body)) }
-                if count < 0 { throw .environment("the events ended: \(SmallFile.text(of: errno))") }
-                return
-            }
-            guard let events = reader.take(block[..<count]) else {
-                throw .environment("the server sends something that is no stream of events")
-            }
-            for (name, data) in events where !body(name, data) { return }
-        }
-    }
-}
-
-/// Takes a stream of server-sent events apart (HTML standard, "Server-sent events").
-struct EventReader {
-    private static let pendingBytesMax = 4 << 20
-    private var pending: [UInt8] = []
-    private var status: Int?
-
-    /// The whole answer when it is no stream of events.
-    var refused: PlainAnswer? {
-        guard status == nil || status != 200 else { return nil }
-        return PlainAnswer.parse(pending, isEnd: true)
-    }
-
-    /// Events that are whole now; nil for what is no such stream.
-    mutating func take(_ bytes: some Collection<UInt8>) -> [(String, JSONValue)]? {
-        pending += bytes
-        guard pending.count <= Self.pendingBytesMax else { return nil }
-        if status == nil {
-            guard let end = pending.firstRange(of: Array("\r\n\r\n".utf8)) else { return [] }
-            let head = String(decoding: pending[..<end.lowerBound], as: UTF8.self)
-            guard head.hasPrefix("HTTP/1."), let code = Int(head.dropFirst(9).prefix(3)) else { return nil }
-            status = code
-            if code == 200 { pending.removeFirst(end.upperBound) }
-        }
-        guard status == 200 else { return [] }
-        var events: [(String, JSONValue)] = []
-        while let end = pending.firstRange(of: Array("\n\n".utf8)) {
-            var name = "message"
-            var data = ""
-            for line in String(decoding: pending[..<end.lowerBound], as: UTF8.self).split(separator: "\n") {
-                if line.hasPrefix("event: ") { name = String(line.dropFirst(7)) }
-                if line.hasPrefix("data: ") { data += line.dropFirst(6) }
-            }
-            pending.removeFirst(end.upperBound)
-            if let value = JSONValue(Array(data.utf8)) { events.append((name, value)) }
-        }
-        return events
     }
 }
