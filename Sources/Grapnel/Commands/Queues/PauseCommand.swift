@@ -16,7 +16,9 @@ struct PauseOptions: ParsableArguments {
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("All routes of this namespace.", valueName: "name"))
     var namespace: String?
     @Option(
-        help: ArgumentHelp("All that acts on it, as `grapnel queues` names it.", valueName: "target"))
+        help: ArgumentHelp(
+            "All that acts on it, as `grapnel queues` names it; of http actions scheme, host and port, so all that call there.",
+            valueName: "target"))
     var target: String?
     @Option(help: ArgumentHelp("Of this cluster (default: local).", valueName: "name"))
     var cluster: String?
