@@ -24,6 +24,15 @@ struct ShareRefusalsTests {
         #expect(refusals.note(namespace("a"), now: 301 * second)?.count == 1)
     }
 
+    @Test("a clock that is set back silences nothing")
+    func setBack() {
+        let refusals = ShareRefusals()
+        #expect(refusals.note(namespace("a"), now: 1000 * second) != nil)
+        #expect(refusals.note(namespace("a"), now: 400 * second) != nil)
+        #expect(refusals.note(namespace("a"), now: 401 * second) == nil)
+        #expect(refusals.note(namespace("a"), now: 410 * second)?.count == 2)
+    }
+
     @Test("what is kept is bounded, and what is over makes room")
     func bounded() {
         let refusals = ShareRefusals()

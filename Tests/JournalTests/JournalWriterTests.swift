@@ -360,6 +360,25 @@ struct JournalWriterTests {
         try store(TestDelivery("still"), in: writer)
     }
 
+    @Test("a log of three segments keeps deliveries for the age when their bytes are not needed")
+    func ageOfSmallLog() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let (writer, _) = try openJournal(disk, .small(maxBytes: 3 * (64 << 10), maxAgeSeconds: 3600))
+        for minute in 0..<100 {
+            let delivery = TestDelivery("\(minute)")
+            delivery.decision = .stored
+            delivery.receivedAt = seconds(1000 + 60 * minute)
+            try store(delivery, in: writer, now: delivery.receivedAt)
+            for second in 1...3 { writer.tick(now: delivery.receivedAt + seconds(second)) }
+            var oldest: UInt64?
+            try writer.reader.follow(from: 1, through: UInt64(minute + 1)) { record in
+                oldest = record.header.timeUnixNanoseconds
+                return false
+            }
+            #expect(try #require(oldest) <= seconds(1000 + max(0, 60 * (minute - 59))), "\(minute)")
+        }
+    }
+
     @Test("a group larger than a segment is written in parts")
     func largeGroup() throws {
         let disk = SimulatedDisk(seed: 1)

@@ -52,7 +52,10 @@ final class ShareRefusals: Sendable {
             account.entry.last = now
             account.unlogged += 1
             defer { accounts[namespace] = account }
-            guard account.loggedAt == 0 || now >= account.loggedAt &+ Self.lineNanoseconds else { return nil }
+            // A clock that was set back makes a line too.
+            let isDue =
+                account.loggedAt == 0 || now < account.loggedAt || now - account.loggedAt >= Self.lineNanoseconds
+            guard isDue else { return nil }
             defer {
                 account.loggedAt = now
                 account.unlogged = 0

@@ -289,12 +289,14 @@ extension WriterCore {
     // MARK: Retention by age
 
     /// Where little comes a segment would take months to be full, and its deliveries would stay as long: it is left after a quarter of
-    /// the age, so that none stays for much longer than that and a quarter.
+    /// the age, so that none stays for much longer than that and a quarter. Where the next one would cost an old one, whose deliveries
+    /// nobody is in the way of, it is left after all of the age.
     mutating func leaveWhenOld(now: UInt64) {
         guard let active = current, active.firstDeliveryUnixNanoseconds > 0, group.count == 0, case .ready = next
         else { return }
         let age = now > active.firstDeliveryUnixNanoseconds ? now - active.firstDeliveryUnixNanoseconds : 0
-        guard age / 1_000_000_000 > options.maxAgeSeconds / 4 else { return }
+        let isRoom = bytesUsed + options.segmentBytes <= options.maxBytes
+        guard age / 1_000_000_000 > options.maxAgeSeconds / (isRoom ? 4 : 1) else { return }
         // With `.async` durability it syncs first; a failure of that has sealed the segment.
         try? roll(now: now)
     }
