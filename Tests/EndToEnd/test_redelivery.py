@@ -41,6 +41,42 @@ def again(context):
         expect(desk.api.post("/redeliveries", {"filter": {"outcome": "dead"}, **body})[0], 400, repr(body))
 
 
+@test("redeliver: a filter that means redeliveries as well takes nothing again that went well, nor to another route")
+def done_again(context):
+    sink, canary = context.sink(), context.sink()
+    desk = Desk(context, http(sink.url), [hook("canary", actions=http(canary.url))])
+    desk.wait(desk.push(3), "done")
+
+    def left_out(**body):
+        chosen = desk.api.post("/redeliveries", {"filter": {"since": "1h"}, "dryRun": True, **body})[1]["selection"]
+        return chosen["count"], chosen["skippedRedelivered"]
+    desk.run("--since", "1h", "--rate", "100")
+    wait_until(lambda: len(desk.all("&outcome=done")) == 6, 30, "the redeliveries are done")
+    expect(left_out(), (0, 6), "the second time")
+    expect_that("6 redelivered before" in desk.run("--since", "1h", "--rate", "100").stdout, "what the command says")
+    expect(len(sink.seen()), 6, "calls")
+    expect(left_out(again=True), (3, 3), "again")
+    to = "Hook/team-a/canary"
+    expect(left_out(to=to), (3, 3), "to another route")
+    desk.run("--namespace", "team-a", "--to", to, "--rate", "100")
+    wait_until(lambda: len(desk.all("&outcome=done")) == 9, 30, "those are done")
+    expect((left_out(to=to), left_out()), ((0, 9), (0, 9)), "to another route the second time")
+    desk.run("--namespace", "team-a", "--to", to, "--rate", "100")
+    expect((len(desk.all()), len(sink.seen()), len(canary.seen())), (9, 6, 3), "deliveries and calls")
+
+
+@test("redeliver: of an original and its dead redelivery one goes to another route, not both")
+def dead_to_route(context):
+    sink = context.sink(status=400)
+    desk = Desk(context, http(sink.url), [hook("canary", actions="[{log: {}}]")])
+    first = desk.push()[0]
+    desk.wait([first], "dead")
+    second = desk.one(first)[1]["redelivered"]
+    desk.wait([second], "dead")
+    chosen = desk.select(to="Hook/team-a/canary")
+    expect((chosen["sequences"], chosen["skippedRedelivered"]), ([second], 1), "to another route")
+
+
 @test("redeliver: one that is still owed counts as redelivered; one that came to nothing does not")
 def owed_again(context):
     sink = context.sink(status=400)
@@ -149,3 +185,18 @@ def part_dead(context):
     expect(status, 202, "what is final")
     desk.wait([answer["redelivered"]], "done")
     expect((len(bad.seen(200)), len(down.seen())), (1, 1), "calls")
+
+
+@test("redeliver: an index of a plan is one of the original's: what was redelivered in part has another plan")
+def part_of_part(context):
+    sink = context.sink(status=400)
+    base = sink.url.rpartition("/")[0]
+    desk = Desk(context, http(base + "/a", base + "/b"))
+    first = desk.push()[0]
+    desk.wait([first], "dead")
+    second = desk.one(first, planIndex=1)[1]["redelivered"]
+    desk.wait([second], "dead")
+    for index in (0, 1):
+        chosen = desk.select(planIndex=index)
+        expect((chosen["sequences"], chosen["skippedUnfit"]), ([first], 1), "entry %d" % index)
+    expect(desk.one(second, planIndex=0, dryRun=True)[0], 200, "one by its number")

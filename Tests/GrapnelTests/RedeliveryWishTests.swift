@@ -2,6 +2,7 @@
 
 import Delivery
 import Glibc
+import Journal
 import NIOHTTP1
 import Testing
 
@@ -43,12 +44,46 @@ struct RedeliveryWishTests {
     func cut() {
         var selection = RedeliverySelection()
         selection.isSearched = true
-        selection.cut([9, 7, 5, 3], to: 3)
+        for sequence: UInt64 in [9, 7, 5, 3] { selection.take(sequence, limit: 3) }
+        selection.finish(limit: 3)
         #expect(selection.sequences == [3, 5, 7] && selection.beyondLimit == 1)
         #expect(selection.json(isDry: true)["isComplete"] == .bool(false))
-        selection.cut([9, 7], to: 3)
+        selection = RedeliverySelection()
+        selection.isSearched = true
+        for sequence: UInt64 in [9, 7] { selection.take(sequence, limit: 3) }
+        selection.finish(limit: 3)
         #expect(selection.sequences == [7, 9] && selection.beyondLimit == 0)
         #expect(selection.json(isDry: true)["isComplete"] == .bool(true))
+    }
+
+    @Test("however many are found, no more than twice the limit is kept")
+    func bounded() {
+        for limit in [1, 3, 10] {
+            var selection = RedeliverySelection()
+            var most = 0
+            for sequence in (1...100 as ClosedRange<UInt64>).reversed() {
+                selection.take(sequence, limit: limit)
+                most = max(most, selection.sequences.count)
+            }
+            selection.finish(limit: limit)
+            #expect(most <= 2 * limit)
+            #expect(selection.sequences == Array(1...UInt64(limit)) && selection.beyondLimit == 100 - limit)
+        }
+    }
+
+    @Test("what is to be done with a redelivery stands for its original when it is the same, or a part of it")
+    func stands() {
+        let route = RedeliveryAct.route(RouteIdentity(kind: .hook, namespace: "team-a", name: "canary"))
+        let east = RedeliveryAct.route(RouteIdentity(cluster: "east", kind: .hook, namespace: "team-a", name: "canary"))
+        let entries = (4...5 as ClosedRange<UInt8>).map { PlanEntry(actionKind: $0, target: [1]) }
+        for isOfOneRoute in [false, true] {
+            #expect(route.stands(for: route, isOfOneRoute: isOfOneRoute))
+            #expect(!route.stands(for: east, isOfOneRoute: isOfOneRoute))
+            #expect(!route.stands(for: .asConfigured, isOfOneRoute: isOfOneRoute))
+            #expect(RedeliveryAct.asConfigured.stands(for: .asConfigured, isOfOneRoute: isOfOneRoute) == isOfOneRoute)
+            #expect(RedeliveryAct.plan([entries[0]]).stands(for: .plan(entries), isOfOneRoute: isOfOneRoute))
+            #expect(!RedeliveryAct.plan([entries[0]]).stands(for: .plan([entries[1]]), isOfOneRoute: isOfOneRoute))
+        }
     }
 
     @Test("a wish that is for none of the deliveries is refused; where some were redelivered before it is not")

@@ -134,7 +134,7 @@ final class DeliveryIndex: Sendable {
     }
 
     /// The clock may have been set back between two deliveries: by less than this.
-    private static let clockStep: UInt64 = 3_600_000_000_000
+    static let clockStep: UInt64 = 3_600_000_000_000
 
     /// Whether nothing before it can be meant. One that was taken over says nothing: it keeps its time under a new sequence.
     private static func isOlder(_ delivery: IndexedDelivery, than filter: DeliveryFilter) -> Bool {

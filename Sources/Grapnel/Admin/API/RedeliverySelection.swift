@@ -1,9 +1,9 @@
 // RedeliverySelection: which deliveries a filter, a wish and a limit mean, and what of the matching ones is left out, and why.
 //
-// Two looks at the index: first for all redeliveries, then for what matches. A delivery is left out when a later redelivery of the same
-// original did, or is to do, what is wished, so that the same command can be given again after it was interrupted. Of an original and
-// its redeliveries that died, the newest that matches is taken. A redelivery to another route, or of another part of the plan,
-// stands for nothing else than that.
+// Two looks at the index: first for all redeliveries, then for what matches. A delivery is left out when it is, or has later, a redelivery
+// of the same original that did, or is to do, what is wished, so that the same command can be given again after it was interrupted. Of an
+// original and its redeliveries that died, the newest that matches is taken, whatever those were to do. A redelivery to another route, or of
+// another part of the plan, stands for nothing else than that.
 
 internal import CLinuxIO
 internal import Delivery
@@ -53,10 +53,44 @@ struct RedeliverySelection: Sendable {
         }
     }
 
-    /// Keeps the oldest `limit` of what was found newest first.
-    mutating func cut(_ found: [UInt64], to limit: Int) {
-        sequences = found.suffix(limit).reversed()
-        beyondLimit = found.count - sequences.count
+    /// Takes what is found, newest first. No more than twice `limit` is kept.
+    mutating func take(_ sequence: UInt64, limit: Int) {
+        sequences.append(sequence)
+        if sequences.count >= 2 * limit { cut(to: limit) }
+    }
+
+    private mutating func cut(to limit: Int) {
+        let count = max(0, sequences.count - limit)
+        sequences.removeFirst(count)
+        beyondLimit += count
+    }
+
+    /// After the last was taken: the oldest `limit` are left, oldest first.
+    mutating func finish(limit: Int) {
+        cut(to: limit)
+        sequences.reverse()
+    }
+}
+
+extension RedeliveryAct {
+    /// Whether this, to be done with a later redelivery, does what the other is to do with its original.
+    func stands(for other: RedeliveryAct, isOfOneRoute: Bool) -> Bool {
+        switch (self, other) {
+        case (.asConfigured, .asConfigured): isOfOneRoute
+        case (.plan(let entries), .plan(let wanted)): wanted.contains { entries.contains($0) }
+        case (.route(let route), .route(let wanted)): route == wanted
+        default: false
+        }
+    }
+}
+
+extension IndexedDelivery {
+    /// Whether a redelivery is done or will be.
+    var isSettled: Bool {
+        switch state {
+        case .owed, .failed, .done, .merged: true
+        case .dead, .ignored, .duplicate: false
+        }
     }
 }
 
@@ -70,9 +104,9 @@ extension AdminAPI {
     ) throws(JournalError) -> RedeliverySelection {
         let deadline = cl_now_monotonic() + Self.selectionNanoseconds
         var selection = RedeliverySelection()
-        // A redelivery is received later than its original, so none is missed.
+        // A redelivery is received later than its original, but for the clock, so none is missed.
         var later = DeliveryFilter()
-        later.since = filter.since
+        later.since = filter.since.map { $0 - min($0, DeliveryIndex.clockStep) }
         var redeliveries: [UInt64: [IndexedDelivery]] = [:]
         guard
             try walk(
@@ -82,42 +116,45 @@ extension AdminAPI {
                 })
         else { return selection }
 
-        var found: [UInt64] = []
-        var chosen: Set<UInt64> = []
+        var chosen: [UInt64: RedeliveryAct] = [:]
         selection.isSearched = try walk(filter, deadline) { delivery in
             selection.matched += 1
             let act: RedeliveryAct
-            switch chooser.act(wish, on: delivery, lastSegment: .max) {
+            switch choice(wish, delivery) {
             case .success(let found): act = found
             case .failure(let refusal): return selection.leaveOut(refusal)
             }
             let known = redeliveries[delivery.original] ?? []
             let isDone = known.contains { later in
-                later.sequence > delivery.sequence && isSettled(later, chosen, again: again)
-                    && does(later, act, of: delivery)
+                guard later.sequence >= delivery.sequence else { return false }
+                if let other = chosen[later.sequence] {
+                    return other.stands(for: act, isOfOneRoute: later.route == delivery.route)
+                }
+                return !again && later.isSettled && does(later, act, of: delivery)
             }
             guard !isDone else {
                 selection.redelivered += 1
                 return
             }
-            found.append(delivery.sequence)
-            chosen.insert(delivery.sequence)
+            selection.take(delivery.sequence, limit: limit)
+            if delivery.isRedelivery { chosen[delivery.sequence] = act }
         }
-        selection.cut(found, to: limit)
+        selection.finish(limit: limit)
         return selection
     }
 
-    /// Whether a redelivery stands for its original: it is done or will be, or it is redelivered in its place.
-    private func isSettled(_ later: IndexedDelivery, _ chosen: Set<UInt64>, again: Bool) -> Bool {
-        switch later.state {
-        case .owed, .failed, .done, .merged: !again || chosen.contains(later.sequence)
-        case .dead: chosen.contains(later.sequence)
-        case .ignored, .duplicate: false
+    private func choice(_ wish: RedeliveryWish, _ delivery: IndexedDelivery) -> RedeliveryChooser.Choice {
+        guard wish.planIndex != nil, delivery.isRedelivery, delivery.flags.contains(.planned) else {
+            return chooser.act(wish, on: delivery, lastSegment: .max)
         }
+        return RedeliveryChooser.refused(
+            "plan-other",
+            "delivery \(delivery.sequence) carries out a part of the plan of delivery \(delivery.original), where planIndex names "
+                + "another entry: redeliver that one, or this one by its number")
     }
 
     /// Whether a redelivery does what is wished, or a part of it.
-    private func does(_ later: IndexedDelivery, _ act: RedeliveryAct, of delivery: IndexedDelivery) -> Bool {
+    func does(_ later: IndexedDelivery, _ act: RedeliveryAct, of delivery: IndexedDelivery) -> Bool {
         let route = index.route(later)
         if case .route(let wanted) = act { return route == wanted }
         guard route == index.route(delivery) else { return false }
