@@ -68,7 +68,9 @@ def to_object(context):
         objects += [clustercase.git(name, namespace) for name in ("hooked", "canary")]
         objects.append(clustercase.hook("hooked", namespace))
     case = clustercase.Case(context, objects)
-    server = case.server()
+    server = case.server(manifests={"operator.yaml": secret("operator-token", "operator-token-77aa1c", namespace="team-b")
+                                    + "---\n" + hook("operator", namespace="team-b", secrets=["operator-token"],
+                                                     actions="[{log: {}}]")})
     api = Api(server)
     path = clustercase.hook_path("hooked")
     first = wait_until(lambda: case.accepted(server, path), 20, "the Hook is known").sequence
@@ -88,6 +90,15 @@ def to_object(context):
     expect(case.triggered(start), [], "writes")
     expect(redeliver("GitRepository/team-a/canary")[0], 202, "to the canary")
     wait_until(lambda: case.triggered(start) == ["team-a/canary"], 20, "the canary is written to")
+
+    # Nor by way of an operator's Hook, which takes every namespace's.
+    status, answer = redeliver("Hook/team-b/operator")
+    expect(status, 202, "to an operator's Hook: %r" % answer)
+    copy = answer["redelivered"]
+    wait_until(lambda: api.get("/deliveries/%d" % copy)[1]["outcome"] == "done", 20, "it is done")
+    for to, code in (("Hook/team-b/hooked", "to-not-allowed"), ("Hook/team-a/hooked", None)):
+        answer = api.post("/deliveries/%d/redeliver" % copy, {"to": to, "dryRun": True})[1]
+        expect(answer.get("error", {}).get("code"), code, "from there to " + to)
 
     api.post("/pause", {"route": "Hook/team-a/hooked"})
     new = redeliver("GitRepository/team-a/canary")[1]["redelivered"]

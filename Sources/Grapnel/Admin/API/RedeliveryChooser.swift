@@ -64,13 +64,31 @@ struct RedeliveryChooser: Sendable {
                 "there is no \(wanted) in cluster \(wanted.cluster); GET \(AdminAPI.prefix)/routes lists the routes")
         }
         if let trouble = Self.trouble(definition) { return Self.refused("to-unusable", "\(wanted) \(trouble)") }
-        guard !definition.isOfTenant || (own?.namespace == wanted.namespace && own?.cluster == wanted.cluster) else {
+        guard definition.isOfTenant else { return .success(.route(wanted)) }
+        let first: RouteIdentity?
+        do throws(JournalError) {
+            first = try firstRoute(of: delivery, own)
+        } catch {
+            return .failure(
+                RedeliveryRefusal(
+                    status: .internalServerError, code: "journal-unreadable",
+                    message: "the first delivery cannot be read: \(error.message)"))
+        }
+        guard let first, first.namespace == wanted.namespace, first.cluster == wanted.cluster else {
             return Self.refused(
                 "to-not-allowed",
                 "\(wanted) belongs to its namespace, and takes deliveries of routes of that namespace and cluster alone; "
-                    + "delivery \(delivery.sequence) came to \(own.map { "\($0)" } ?? "another one")")
+                    + "delivery \(delivery.sequence) came to "
+                    + (first.map { "\($0)" } ?? "one that is not known any more: the first delivery is gone"))
         }
         return .success(.route(wanted))
+    }
+
+    /// Where the request came to at first: a redelivery's record names the route it was redelivered to. nil: not known any more.
+    private func firstRoute(of delivery: IndexedDelivery, _ own: RouteIdentity?) throws(JournalError) -> RouteIdentity?
+    {
+        guard delivery.flags.contains(.redelivered) else { return own }
+        return delivery.isRedelivery ? try history.route(of: delivery.original) : nil
     }
 
     private static func trouble(_ definition: RouteDefinition) -> String? {
@@ -159,6 +177,17 @@ struct RedeliveryChooser: Sendable {
         switch action {
         case .http, .exec, .log: return definition.actions.contains { action.matches($0) }
         default: return true
+        }
+    }
+}
+
+extension JournalHistory {
+    /// The route of a delivery's record; nil when that is gone.
+    func route(of sequence: UInt64) throws(JournalError) -> RouteIdentity? {
+        try summary(of: sequence).map {
+            RouteIdentity(
+                cluster: $0.cluster, kind: ReceiverKind(rawValue: $0.receiverKind) ?? .hook, namespace: $0.namespace,
+                name: $0.name)
         }
     }
 }
