@@ -32,11 +32,12 @@ final class SampleJournal {
     /// Gives its sequence.
     @discardableResult
     func deliver(
-        to name: String = "webapp", id: String = "", decision: Decision = .accepted, bytes: Int = 100
+        to name: String = "webapp", id: String = "", decision: Decision = .accepted, bytes: Int = 100,
+        body: [UInt8]? = nil
     ) -> UInt64 {
         let texts = ["local", "team-a", name, id].map { Array($0.utf8) }
-        let head = Array("POST /hooks/team-a/webapp HTTP/1.1\r\n\r\n".utf8)
-        let body = [UInt8](repeating: 0x20, count: bytes)
+        let head = Array("POST /hooks/team-a/webapp HTTP/1.1\r\nHost: hooks.example.org\r\n\r\n".utf8)
+        let body = body ?? [UInt8](repeating: 0x20, count: bytes)
         return texts[0].withUnsafeBytes { cluster in
             texts[1].withUnsafeBytes { namespace in
                 texts[2].withUnsafeBytes { name in
@@ -78,9 +79,15 @@ final class SampleJournal {
 
     /// As a person asks for it.
     @discardableResult
-    func redeliver(_ sequence: UInt64) throws -> UInt64 {
+    func redeliver(_ sequence: UInt64, to name: String? = nil) throws -> UInt64 {
         let record = try #require(try writer.history.record(of: sequence))
-        return committed(writer.redeliver(PinnedRecord(record), now: now))
+        let pinned = name.map { name in
+            PinnedRecord(
+                record,
+                as: RecordRoute(
+                    cluster: "local", namespace: "team-a", name: name, receiverKind: ReceiverKind.hook.rawValue))
+        }
+        return committed(writer.redeliver(try #require(pinned ?? PinnedRecord(record)), now: now))
     }
 
     private func committed(_ result: AppendResult) -> UInt64 {

@@ -96,6 +96,27 @@ struct Redaction: Sendable {
         return bytes
     }
 
+    /// Those of its texts that are in `bytes`. Looks at each byte once, however many texts there are.
+    func occurring(in bytes: [UInt8]) -> [String] {
+        var candidates: [UInt64: [[UInt8]]] = [:]
+        for text in texts {
+            let secret = Array(text.utf8)
+            candidates[Self.word(secret.prefix(Self.bytesMin)), default: []].append(secret)
+        }
+        var found: Set<[UInt8]> = []
+        var word: UInt64 = 0
+        for (index, byte) in bytes.enumerated() {
+            word = word << 8 | UInt64(byte)
+            guard index >= Self.bytesMin - 1, let secrets = candidates[word] else { continue }
+            let rest = bytes[(index + 1 - Self.bytesMin)...]
+            for secret in secrets where rest.starts(with: secret) { found.insert(secret) }
+        }
+        return found.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The last eight bytes.
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+
     func callAsFunction(_ value: JSONValue) -> JSONValue {
         switch value {
         case .string(let text): .string(self(text))

@@ -128,6 +128,7 @@ struct DeliveryReport: Sendable {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
         let history = try DeliveryHistory(of: delivery, lastSegment: lastSegment, journal: journal)
         let stored = StoredDelivery(record.bytes)
+        let redaction = try redaction(of: delivery, record)
         let identity = index.route(delivery)
         let definition = identity.flatMap { routes.definition(of: $0) }
         let texts = record.texts
@@ -136,7 +137,7 @@ struct DeliveryReport: Sendable {
         let heir = try index.last(mergedFrom: delivery, deadline: cl_now_monotonic() + Self.mergedNanoseconds)
         let more: [JSONValue.Member] = [
             .init(name: "origin", value: Self.origin(record)),
-            .init(name: "request", value: stored.map { request($0, record) } ?? .null),
+            .init(name: "request", value: stored.map { request($0, record, redaction) } ?? .null),
             .init(name: "verification", value: Self.verification(stored, definition)),
             .init(name: "merged", value: .number("\(history.mergedCount)")),
             .init(name: "mergedLast", value: heir.map { .number("\($0.sequence)") } ?? .null),
@@ -150,30 +151,33 @@ struct DeliveryReport: Sendable {
         let members =
             members(delivery, identity, texts, record.header.receivedBodyLength, plan: history.plan)
             + Self.members(of: event) + more
-        return Redaction(secrets: secrets(of: delivery))(.object(members))
+        return redaction(.object(members))
     }
 
     /// The body as it lies in the journal, without the route's own secrets; nil when the record is gone.
     func body(_ delivery: IndexedDelivery) throws(JournalError) -> (bytes: [UInt8], isKept: Bool)? {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
         return (
-            Redaction(secrets: secrets(of: delivery)).masked(Array(record.body)),
+            try redaction(of: delivery, record).masked(Array(record.body)),
             record.header.bodyLength == record.header.receivedBodyLength
         )
     }
 
-    /// Those of its route, and where it was redelivered to another route those of the one that the request came to.
-    private func secrets(of delivery: IndexedDelivery) -> [SecretBytes] {
-        var routes: Set<RouteIdentity> = []
-        if let own = index.route(delivery) { routes.insert(own) }
-        let deadline = cl_now_monotonic() + 300_000_000
-        if delivery.isRedelivery,
-            case .found(let original, _)? = try? index.find(delivery.original, deadline: deadline),
-            let first = index.route(original)
-        {
-            routes.insert(first)
+    /// Takes out the secrets of its route and, of a redelivery, those of the route that the request came to. Where that is not known any
+    /// more it may be each: then all that occur in the record.
+    private func redaction(of delivery: IndexedDelivery, _ record: StoredRecord) throws(JournalError) -> Redaction {
+        var identities: Set<RouteIdentity> = []
+        var others: [String] = []
+        if let own = index.route(delivery) { identities.insert(own) }
+        if delivery.flags.contains(.redelivered) {
+            if delivery.isRedelivery, let first = try journal.route(of: delivery.original) {
+                identities.insert(first)
+            } else {
+                others = Redaction(secrets: routes.table.definitions.flatMap(\.secrets)).occurring(in: record.bytes)
+            }
         }
-        return routes.flatMap { self.routes.definition(of: $0)?.secrets ?? [] }
+        return Redaction(
+            secrets: identities.flatMap { routes.definition(of: $0)?.secrets ?? [] }, values: others)
     }
 
     private static func origin(_ record: StoredRecord) -> JSONValue {
@@ -182,7 +186,7 @@ struct DeliveryReport: Sendable {
         return ["journal": .string(String(text.prefix { $0 != "#" })), "sequence": .number("\(origin.sequence)")]
     }
 
-    private func request(_ stored: StoredDelivery, _ record: StoredRecord) -> JSONValue {
+    private func request(_ stored: StoredDelivery, _ record: StoredRecord, _ redaction: Redaction) -> JSONValue {
         let tokenRoutes = routes.definition(of: stored.route).map { $0.identity.kind == .hook ? [$0.path] : [] } ?? []
         let body = Array(record.body.prefix(Self.bodyBytesMax))
         let isKept = record.header.bodyLength == record.header.receivedBodyLength
@@ -199,7 +203,7 @@ struct DeliveryReport: Sendable {
                 }),
             "body": [
                 "encoding": .string(encoding),
-                "content": .string(!isKept ? "" : text ?? Data(body).base64EncodedString()),
+                "content": .string(!isKept ? "" : text ?? Data(redaction.masked(body)).base64EncodedString()),
                 "bytes": .number("\(record.header.receivedBodyLength)"),
                 "isTruncated": .bool(record.body.count > body.count),
             ],
