@@ -5,7 +5,7 @@ import pty
 import signal
 
 from apikit import check_schema, load_openapi
-from harness import expect, expect_that, wait_until
+from harness import expect, expect_that, hook, wait_until
 from redeliverydesk import Desk, http
 from registry import test
 
@@ -43,6 +43,24 @@ def cancel(context):
     expect(text.splitlines()[-1], "%d redelivered, 0 refused" % (MANY - job["redelivered"]), "the rest")
     wait_until(lambda: len(sink.seen(200)) == MANY, 30, "each was called once")
     expect(desk.api.post("/redeliveries/2/cancel", {})[1]["state"], "ended", "what has ended stays so")
+
+
+@test("redeliver: what is redelivered by its number while a selection has it on its list is not redelivered twice")
+def by_number(context):
+    sink = context.sink(status=400)
+    desk = Desk(context, http(sink.url), [hook("canary", actions="[{log: {}}]")])
+    dead = desk.push(10)
+    desk.wait(dead, "dead")
+    sink.status = 200
+    # One a second: the turn of the last comes long after this.
+    expect(desk.api.post("/redeliveries", {"filter": {"outcome": "dead"}, "rate": 1})[0], 202, "it begins")
+    expect(desk.one(dead[-1])[0], 202, "by its number")
+    expect(desk.one(dead[-2], to="Hook/team-a/canary")[0], 202, "to another route, which stands for nothing else")
+    wait_until(lambda: desk.job()["state"] == "ended", 60, "the selection is through")
+    job = desk.job()
+    expect((job["redelivered"], [(r["sequence"], r["code"]) for r in job["refusals"]]),
+           (9, [(dead[-1], "redelivered-meanwhile")]), "the job")
+    wait_until(lambda: len(sink.seen(200)) == 10, 30, "each is called")
 
 
 @test("redeliver: the command shows how far it is; Ctrl-C cancels, --detach leaves it running, --cancel ends that")

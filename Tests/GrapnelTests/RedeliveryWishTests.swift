@@ -111,8 +111,9 @@ struct RedeliveryJobsTests {
             return .success(sequence + 100)
         }
         func member(_ answer: AdminAnswer, _ name: String) -> JSONValue? { JSONValue(answer.bytes)?[name] }
-        let job = try #require(jobs.begin(Array(1...1000), rate: 1) { _ in .success(.asConfigured) })
-        #expect(jobs.begin([1], rate: 1) { _ in .success(.asConfigured) } == nil)
+        let job = try #require(jobs.begin(Array(1...1000), rate: 1, after: 1) { _ in .success(.asConfigured) })
+        #expect(jobs.generation == nil)
+        #expect(jobs.begin([1], rate: 1, after: 2) { _ in .success(.asConfigured) } == nil)
         #expect(jobs.cancel("99").status == .notFound)
         let answer = jobs.cancel("\(job.id)")
         #expect(member(answer, "state") == .string("cancelled"))
@@ -120,13 +121,66 @@ struct RedeliveryJobsTests {
         #expect(count < 1000 && member(answer, "done") == .number("\(count)"))
 
         let second = try #require(
-            jobs.begin([5, 6], rate: 1000) { $0 == 5 ? .success(.asConfigured) : .failure(gone) })
+            jobs.begin([5, 6], rate: 1000, after: 2) { $0 == 5 ? .success(.asConfigured) : .failure(gone) })
         while member(jobs.answer("\(second.id)"), "state") == .string("running") { usleep(1000) }
         let end = jobs.cancel("\(second.id)")
         #expect(member(end, "state") == .string("ended"))
         #expect(member(end, "redelivered") == .number("1") && member(end, "refused") == .number("1"))
         jobs.stop()
-        #expect(jobs.begin([1], rate: 1) { _ in .success(.asConfigured) } == nil)
+        #expect(jobs.begin([1], rate: 1, after: 3) { _ in .success(.asConfigured) } == nil)
+    }
+
+    private func wait(_ jobs: RedeliveryJobs, _ job: RedeliveryJobs.Job) -> JSONValue? {
+        while JSONValue(jobs.answer("\(job.id)").bytes)?["state"] == .string("running") { usleep(1000) }
+        return JSONValue(jobs.answer("\(job.id)").bytes)
+    }
+
+    @Test("what was selected before another job began and ended is refused: it does not know what that one redelivered")
+    func generation() throws {
+        let jobs = RedeliveryJobs { sequence, _ in .success(sequence + 100) }
+        let (first, second) = (try #require(jobs.generation), try #require(jobs.generation))
+        let job = try #require(jobs.begin([1], rate: 1000, after: first) { _ in .success(.asConfigured) })
+        #expect(wait(jobs, job)?["state"] == .string("ended"))
+        #expect(jobs.begin([1], rate: 1000, after: second) { _ in .success(.asConfigured) } == nil)
+        let third = try #require(jobs.generation)
+        let last = try #require(jobs.begin([1], rate: 1000, after: third) { _ in .success(.asConfigured) })
+        #expect(wait(jobs, last)?["done"] == .number("1"))
+    }
+
+    @Test("a job ends where the journal takes nothing in time: what it was asked for may still come")
+    func slow() throws {
+        let jobs = RedeliveryJobs { sequence, _ in
+            guard sequence == 2 else { return .success(sequence + 100) }
+            return .failure(
+                RedeliveryRefusal(status: .serviceUnavailable, code: RedeliveryRefusal.slow, message: "slow"))
+        }
+        let job = try #require(jobs.begin([1, 2, 3], rate: 1000, after: 1) { _ in .success(.asConfigured) })
+        let end = try #require(wait(jobs, job))
+        #expect(end["state"] == .string("cancelled") && end["done"] == .number("2") && end["refused"] == .number("1"))
+        #expect(jobs.generation == 2)
+    }
+
+    @Test("of a stall no more than a second is made up for")
+    func pace() {
+        let second: UInt64 = 1_000_000_000
+        #expect(RedeliveryJobs.due(after: 0, rate: 10, now: 5) == second / 10)
+        #expect(RedeliveryJobs.due(after: 100 * second, rate: 1000, now: 100 * second) == 100 * second + second / 1000)
+        #expect(
+            RedeliveryJobs.due(after: 100 * second, rate: 10, now: 100 * second + second / 2) == 100 * second + second
+                / 10)
+        #expect(RedeliveryJobs.due(after: 100 * second, rate: 10, now: 160 * second) == 159 * second)
+    }
+
+    @Test("redeliveries of one are remembered by their original, the last thousand")
+    func singles() {
+        let jobs = RedeliveryJobs { _, _ in .success(1) }
+        #expect(jobs.singles(of: 1) == [])
+        jobs.note(10, of: 1)
+        jobs.note(11, of: 2)
+        jobs.note(12, of: 1)
+        #expect(jobs.singles(of: 1) == [10, 12])
+        for sequence: UInt64 in 13...1010 { jobs.note(sequence, of: 3) }
+        #expect(jobs.singles(of: 1) == [12] && jobs.singles(of: 2) == [11])
     }
 
     private let gone = RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "gone")

@@ -22,10 +22,12 @@ extension AdminAPI {
                     + "dryRun is true or false")
         }
         let choice: RedeliveryChooser.Choice
+        let original: UInt64
         do throws(JournalError) {
             guard case .found(let delivery, let lastSegment) = try search(sequence) else {
                 return Self.unknownDelivery(text)
             }
+            original = delivery.original
             choice = chooser.act(wish, on: delivery, lastSegment: lastSegment)
         } catch {
             return Self.unreadable(error)
@@ -33,6 +35,7 @@ extension AdminAPI {
         let isDry = body["dryRun"]?.boolean == true
         switch choice.flatMap({ act in isDry ? .success(0) : parts.redeliver(sequence, act) }) {
         case .success(let new):
+            if !isDry { jobs.note(new, of: original) }
             return .json(
                 [
                     "dryRun": .bool(isDry), "sequence": .number("\(sequence)"),
@@ -72,18 +75,29 @@ extension AdminAPI {
             return Self.badParameter(error.message)
         }
         let isDry = body["dryRun"]?.boolean ?? false
+        let isAgain = body["again"]?.boolean ?? false
+        let generation = jobs.generation
+        guard isDry || generation != nil else { return Self.isRunning }
         do throws(JournalError) {
-            let selection = try selection(filter, wish, limit: limit, again: body["again"]?.boolean ?? false)
+            let selection = try selection(filter, wish, limit: limit, again: isAgain)
             if let refusal = selection.refusal { return refusal.answer }
-            return isDry
-                ? .json(["selection": selection.json(isDry: true), "redelivery": .null])
-                : begin(selection, wish, rate: rate)
+            guard !isDry, let generation else {
+                return .json(["selection": selection.json(isDry: true), "redelivery": .null])
+            }
+            return begin(selection, wish, rate: rate, again: isAgain, after: generation)
         } catch {
             return Self.unreadable(error)
         }
     }
 
-    private func begin(_ selection: RedeliverySelection, _ wish: RedeliveryWish, rate: Int) -> AdminAnswer {
+    private static let isRunning = AdminAnswer.problem(
+        .conflict, "redelivery-running",
+        "another redelivery runs, or ran while this one was selected; GET \(prefix)/redeliveries shows how far it is, and "
+            + "POST \(prefix)/redeliveries/{id}/cancel ends it. Then give the request again")
+
+    private func begin(
+        _ selection: RedeliverySelection, _ wish: RedeliveryWish, rate: Int, again: Bool, after generation: UInt64
+    ) -> AdminAnswer {
         guard selection.isSearched else {
             return .problem(
                 .conflict, "selection-too-large",
@@ -91,20 +105,26 @@ extension AdminAPI {
                     + "filter with since and until; what reads bodies or plans costs most: repository, ref and commit, target, "
                     + "planIndex and an object in to")
         }
-        let job = jobs.begin(selection.sequences, rate: rate) { [self] sequence in
+        let job = jobs.begin(selection.sequences, rate: rate, after: generation) { [self] sequence in
             // Much may have happened since it was selected.
             guard case .found(let delivery, let lastSegment)? = try? search(sequence) else {
                 return .failure(
                     RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "it is gone meanwhile"))
             }
-            return chooser.act(wish, on: delivery, lastSegment: lastSegment)
+            let choice = chooser.act(wish, on: delivery, lastSegment: lastSegment)
+            guard !again, case .success(let act) = choice, isDoneMeanwhile(delivery, act) else { return choice }
+            return RedeliveryChooser.refused(
+                "redelivered-meanwhile", "delivery \(sequence) was redelivered by its number meanwhile")
         }
-        guard let job else {
-            return .problem(
-                .conflict, "redelivery-running",
-                "another redelivery runs; GET \(Self.prefix)/redeliveries shows how far it is, and "
-                    + "POST \(Self.prefix)/redeliveries/{id}/cancel ends it")
-        }
+        guard let job else { return Self.isRunning }
         return .json(["selection": selection.json(isDry: false), "redelivery": job.json], status: .accepted)
+    }
+
+    /// Somebody redelivered it by its number.
+    private func isDoneMeanwhile(_ delivery: IndexedDelivery, _ act: RedeliveryAct) -> Bool {
+        jobs.singles(of: delivery.original).contains { single in
+            guard single > delivery.sequence, case .found(let later, _)? = try? search(single) else { return false }
+            return later.isSettled && does(later, act, of: delivery)
+        }
     }
 }

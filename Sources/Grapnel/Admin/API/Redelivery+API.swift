@@ -14,7 +14,7 @@ extension Redelivery {
             guard let answer else {
                 return .failure(
                     RedeliveryRefusal(
-                        status: .serviceUnavailable, code: "journal-slow",
+                        status: .serviceUnavailable, code: RedeliveryRefusal.slow,
                         message: "the journal did not take it in time; it may still come: look at the newest deliveries"
                     ))
             }

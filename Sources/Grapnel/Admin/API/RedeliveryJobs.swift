@@ -1,7 +1,7 @@
 // RedeliveryJobs: many deliveries again, at a rate, on a thread of their own.
 //
-// A job's list is fixed when it begins. In memory alone: a restart ends it, and what was redelivered by then stays so. So does what was
-// redelivered before somebody cancelled it. The last few jobs can be asked for.
+// A job's list is fixed when it begins, and no other job ran between the selection and that. In memory alone: a restart ends it, and what
+// was redelivered by then stays so. So does what was redelivered before somebody cancelled it. The last few jobs can be asked for.
 
 internal import CLinuxIO
 internal import Delivery
@@ -17,6 +17,9 @@ struct RedeliveryRefusal: Error, Sendable, Equatable {
     /// With the remedy.
     var message: String
 
+    /// It was asked for and may still come.
+    static let slow = "journal-slow"
+
     var answer: AdminAnswer { .problem(status, code, message) }
 }
 
@@ -29,6 +32,8 @@ final class RedeliveryJobs: Sendable {
     private static let jobsMax = 16
     /// Refusals that are told of one job.
     private static let toldMax = 100
+    /// Redeliveries of one delivery each that are remembered.
+    private static let singlesMax = 1000
 
     struct Job: Sendable {
         var id: UInt64
@@ -67,6 +72,7 @@ final class RedeliveryJobs: Sendable {
     private struct State {
         var jobs: [Job] = []
         var nextID: UInt64 = 1
+        var singles: [(original: UInt64, redelivery: UInt64)] = []
         var isStopping = false
     }
 
@@ -75,13 +81,17 @@ final class RedeliveryJobs: Sendable {
 
     init(_ redeliver: @escaping Redeliverer) { self.redeliver = redeliver }
 
-    /// nil: another job runs. `act` gives what a delivery's redelivery does, when its turn comes.
+    /// To be taken before what is to be redelivered is looked for; changes with each job. nil: one runs.
+    var generation: UInt64? { state.withLock { $0.jobs.allSatisfy(\.isEnded) ? $0.nextID : nil } }
+
+    /// nil: another job runs, or ran since `generation` was taken: this one does not know what that redelivered. `act` gives what a
+    /// delivery's redelivery does, when its turn comes.
     func begin(
-        _ sequences: [UInt64], rate: Int,
+        _ sequences: [UInt64], rate: Int, after generation: UInt64,
         act: @escaping @Sendable (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>
     ) -> Job? {
         let job: Job? = state.withLock { state in
-            guard !state.isStopping, state.jobs.allSatisfy(\.isEnded) else { return nil }
+            guard !state.isStopping, state.jobs.allSatisfy(\.isEnded), state.nextID == generation else { return nil }
             let job = Job(id: state.nextID, begun: cl_now_realtime(), rate: rate, sequences: sequences)
             state.nextID += 1
             state.jobs.append(job)
@@ -94,9 +104,8 @@ final class RedeliveryJobs: Sendable {
     }
 
     private func run(_ job: Job, _ act: (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>) {
-        let begin = cl_now_monotonic()
-        for (index, sequence) in job.sequences.enumerated() {
-            let due = begin + UInt64(index) * 1_000_000_000 / UInt64(job.rate)
+        var due = cl_now_monotonic()
+        for sequence in job.sequences {
             while cl_now_monotonic() < due, !isToEnd(job.id) {
                 usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1)))
             }
@@ -111,9 +120,34 @@ final class RedeliveryJobs: Sendable {
                     if job.refused.count < Self.toldMax { job.refused.append((sequence, refusal)) }
                 }
             }
+            // All that follow would be told as refused, and come later nevertheless.
+            if case .failure(let refusal) = result, refusal.code == RedeliveryRefusal.slow { break }
+            due = Self.due(after: due, rate: job.rate, now: cl_now_monotonic())
         }
         change(job.id) { $0.isEnded = true }
     }
+
+    /// When the next delivery is due, in nanoseconds as `now`. Of a stall no more than a second is made up for.
+    static func due(after last: UInt64, rate: Int, now: UInt64) -> UInt64 {
+        max(last + 1_000_000_000 / UInt64(rate), now - min(now, 1_000_000_000))
+    }
+
+    // MARK: - Redeliveries of one
+
+    /// A delivery was redelivered by its number: a job whose list has it may run, or be about to.
+    func note(_ redelivery: UInt64, of original: UInt64) {
+        state.withLock { state in
+            if state.singles.count == Self.singlesMax { state.singles.removeFirst() }
+            state.singles.append((original, redelivery))
+        }
+    }
+
+    /// The last ones.
+    func singles(of original: UInt64) -> [UInt64] {
+        state.withLock { $0.singles.filter { $0.original == original }.map(\.redelivery) }
+    }
+
+    // MARK: - Looking and cancelling
 
     private func isToEnd(_ id: UInt64) -> Bool {
         state.withLock { state in state.isStopping || state.jobs.contains { $0.id == id && $0.isCancelled } }
