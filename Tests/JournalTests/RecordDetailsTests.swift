@@ -14,9 +14,9 @@ struct RecordDetailsTests {
     }
 
     private func encoded(_ entries: [OutcomeEntry]) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0xEE, count: OutcomeDetailsCoding.byteCount(entries))
+        var bytes = [UInt8](repeating: 0xEE, count: OutcomeDetailsCoding.byteCount(entries[...]))
         bytes.withUnsafeMutableBytes {
-            OutcomeDetailsCoding.encode(entries, into: ByteWriter($0.baseAddress!, count: $0.count))
+            OutcomeDetailsCoding.encode(entries[...], into: ByteWriter($0.baseAddress!, count: $0.count))
         }
         return bytes
     }
@@ -47,7 +47,7 @@ struct RecordDetailsTests {
     @Test("details come back as they were written; entries without any stay so")
     func roundTrip() {
         #expect(decoded(encoded(sample), bare(sample)) == sample)
-        #expect(OutcomeDetailsCoding.byteCount(bare(sample)) == 0)
+        #expect(OutcomeDetailsCoding.byteCount(bare(sample)[...]) == 0)
         let times = PlanDetails(plannedUnixNanoseconds: 5, durableUnixNanoseconds: .max)
         var bytes = [UInt8](repeating: 0, count: PlanDetailsCoding.byteCount)
         bytes.withUnsafeMutableBytes {

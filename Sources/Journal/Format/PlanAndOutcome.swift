@@ -136,14 +136,14 @@ enum PlanCoding {
 enum OutcomeCoding {
     static let entryBytes = 20
 
-    static func byteCount(_ entries: [OutcomeEntry]) -> Int {
+    static func byteCount(_ entries: ArraySlice<OutcomeEntry>) -> Int {
         entries.reduce(4) { $0 + byteCount($1) }
     }
 
     static func byteCount(_ entry: OutcomeEntry) -> Int { entryBytes + ShortText.byteCount(entry.reason) }
 
     /// `writer` spans exactly `byteCount(entries)` bytes.
-    static func encode(_ entries: [OutcomeEntry], into writer: ByteWriter) {
+    static func encode(_ entries: ArraySlice<OutcomeEntry>, into writer: ByteWriter) {
         writer.store(UInt32(entries.count), at: 0)
         var position = 4
         for entry in entries {

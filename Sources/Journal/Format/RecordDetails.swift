@@ -84,7 +84,7 @@ enum OutcomeDetailsCoding {
     static let fixedBytes = 24
 
     /// 0 where no entry has any.
-    static func byteCount(_ entries: [OutcomeEntry]) -> Int {
+    static func byteCount(_ entries: ArraySlice<OutcomeEntry>) -> Int {
         guard entries.contains(where: { $0.details != nil }) else { return 0 }
         return entries.reduce(4) { $0 + byteCount($1.details) }
     }
@@ -95,7 +95,7 @@ enum OutcomeDetailsCoding {
     }
 
     /// `writer` spans exactly `byteCount(entries)` bytes, which is not 0; `entries` are those of the head.
-    static func encode(_ entries: [OutcomeEntry], into writer: ByteWriter) {
+    static func encode(_ entries: ArraySlice<OutcomeEntry>, into writer: ByteWriter) {
         writer.store(UInt16(truncatingIfNeeded: entries.count), at: 0)
         writer.store(UInt16(fixedBytes), at: 2)
         var position = 4

@@ -135,18 +135,18 @@ extension WriterCore {
         // While sealed nothing is written; attempts would only pile up, and a restart may well try once more.
         if sealReason == nil || entries.contains(where: { $0.outcome.isFinal }) {
             // In pieces, so that no record can be too long.
-            var piece: [OutcomeEntry] = []
+            var begin = 0
             var pieceBytes = 0
-            for entry in entries {
-                let bytes = OutcomeCoding.byteCount(entry) + OutcomeDetailsCoding.byteCount(entry.details)
-                if piece.count == Self.outcomesPerRecord || pieceBytes + bytes > Self.outcomeBytesPerRecord {
-                    appendOutcomeRecord(piece, now: now)
-                    (piece, pieceBytes) = ([], 0)
+            for index in entries.indices {
+                let bytes =
+                    OutcomeCoding.byteCount(entries[index]) + OutcomeDetailsCoding.byteCount(entries[index].details)
+                if index - begin == Self.outcomesPerRecord || pieceBytes + bytes > Self.outcomeBytesPerRecord {
+                    appendOutcomeRecord(entries[begin..<index], now: now)
+                    (begin, pieceBytes) = (index, 0)
                 }
-                piece.append(entry)
                 pieceBytes += bytes
             }
-            appendOutcomeRecord(piece, now: now)
+            appendOutcomeRecord(entries[begin...], now: now)
         }
         for entry in entries {
             let effect = owed.apply(entry.outcome, to: entry.sequence, planIndex: entry.planIndex)
@@ -154,7 +154,7 @@ extension WriterCore {
         }
     }
 
-    private mutating func appendOutcomeRecord(_ entries: [OutcomeEntry], now: UInt64) {
+    private mutating func appendOutcomeRecord(_ entries: ArraySlice<OutcomeEntry>, now: UInt64) {
         // Where the log is full, what makes room in it takes no more of it than it must.
         let bodyBytes = isNextAvailable ? OutcomeDetailsCoding.byteCount(entries) : 0
         appendPayload(
