@@ -76,6 +76,13 @@ def flip(dice, grapnel, data, before, segments):
     taken, text = [record], "flip of bit %d at %d of %s (%s #%d)" % (bit, at, record.segment, record.kind, record.sequence)
     behind = [r for r in before.records if r.segment == record.segment and r.offset > record.offset]
     kept = {(r.segment, r.offset) for r in after.records}
+    if not new and record.kind in ("plan", "outcome") and (record.segment, record.offset) in kept:
+        # What it says counts; what is told beside that is gone. The newest segment may not know how far it went.
+        told = any(d.is_details and d.segment == record.segment and d.offset == record.offset for d in after.damage)
+        expect_that(at >= record.offset + HEADER_BYTES and (told or record.segment == segments[-1]),
+                    "%s is not reported:\n%s" % (text, report(after)))
+        compare(before, after, [])
+        return Harm(text + ", details only", [], after, 0)
     if not new and "copied" not in record.text:
         # A torn tail: only in the newest segment, and then nothing behind it counts.
         expect_that(record.segment == segments[-1], "%s is not reported:\n%s" % (text, report(after)))

@@ -24,6 +24,7 @@ class Damage:
     def __init__(self, match):
         self.segment, self.offset, self.length, self.kind = match[1], int(match[2]), int(match[3]), match[4]
         self.missing = range(int(match[5]), int(match[6] or match[5]) + 1) if match[5] else range(0)
+        self.is_details = match.string[match.end():].startswith(": details of a plan or of outcomes")
 
 
 class Snapshot:
