@@ -84,7 +84,7 @@ class Crash:
         self.server = Server(os.path.abspath(options.grapnel), os.path.join(folder, "server"),
                              manifests(self.receiver, self.commands), flags=[
             "--allow-exec", "--kubernetes", "kubeconfig", "--kubeconfig", self.cluster.kubeconfig, "--catalog", "manifests",
-            "--journal-max-bytes", "256MiB"] + options.server_flag)
+            "--journal-max-bytes", "1GiB"] + options.server_flag)
         self.epoch, self.rounds, self.deliveries, self.harmed, self.damaged, self.lost = 0, 0, 0, 0, 0, []
 
     # - the server's life
