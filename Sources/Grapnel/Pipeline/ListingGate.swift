@@ -1,7 +1,7 @@
 // ListingGate: deliveries that must wait until their cluster was listed.
 //
 // What an earlier run owed waits for its route's cluster: before that, a route that is not known yet would be taken for one that is gone
-// (DESIGN section 7). So does a redelivery that is asked for now. What comes now waits also where its targets are looked up among a
+// (DESIGN section 7). So does each redelivery. A delivery of this run waits also where its targets are looked up among a
 // cluster's objects and these are not known yet: nobody could say that there are none. Clusters are waited for one by one, so that one that
 // is away holds up its own deliveries alone.
 //

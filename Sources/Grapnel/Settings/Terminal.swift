@@ -8,8 +8,10 @@ enum Terminal {
         FileHandle.standardError.write(Data((line + "\n").utf8))
     }
 
+    static func table(_ rows: [[String]]) -> String { lines(rows).joined(separator: "\n") }
+
     /// Rows as columns that are as wide as their widest cell, two blanks apart.
-    static func table(_ rows: [[String]]) -> String {
+    static func lines(_ rows: [[String]]) -> [String] {
         var widths: [Int] = []
         for row in rows {
             for (column, cell) in row.enumerated() {
@@ -24,6 +26,6 @@ enum Terminal {
                 if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
             }
             return line
-        }.joined(separator: "\n")
+        }
     }
 }

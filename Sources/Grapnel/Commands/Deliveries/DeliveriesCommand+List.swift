@@ -42,7 +42,7 @@ extension DeliveriesCommand {
             } else {
                 let isWide = output == .wide
                 let header = isWide ? DeliveryTable.wideColumns : DeliveryTable.columns
-                for line in DeliveryTable.render([header] + rows.map { DeliveryTable.cells($0, isWide: isWide) }) {
+                for line in Terminal.lines([header] + rows.map { DeliveryTable.cells($0, isWide: isWide) }) {
                     print(line)
                 }
             }

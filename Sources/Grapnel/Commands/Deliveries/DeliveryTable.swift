@@ -63,18 +63,4 @@ enum DeliveryTable {
         guard let dot = text.firstIndex(of: ".") else { return text }
         return text[..<dot] + "Z"
     }
-
-    /// Columns as wide as they need to be.
-    static func render(_ rows: [[String]]) -> [String] {
-        guard let count = rows.map(\.count).max() else { return [] }
-        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                line += cell
-                if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
-            }
-            return line
-        }
-    }
 }

@@ -33,7 +33,7 @@ enum DeliveryText {
             pairs.append(["Stands for it", "\(text(last)) (\(text(delivery["mergedOutcome"])))"])
         }
         if case .number(let count)? = delivery["merged"], count != "0" { pairs.append(["Merged into it", count]) }
-        lines += DeliveryTable.render(pairs)
+        lines += Terminal.lines(pairs)
         lines += timing(delivery) + plan(delivery) + history(delivery) + match(delivery)
         return lines + request(delivery, withBody: withBody)
     }
@@ -55,7 +55,7 @@ enum DeliveryText {
             rows.append(["  \(name)", Plain.text(time)])
         }
         if case .number(let seconds)? = timing["seconds"] { rows.append(["  in all", "\(seconds) s"]) }
-        return ["", "Timing"] + DeliveryTable.render(rows)
+        return ["", "Timing"] + Terminal.lines(rows)
     }
 
     private static func match(_ delivery: JSONValue) -> [String] {
@@ -76,7 +76,7 @@ enum DeliveryText {
         }
         let notes = (match["notes"]?.elements ?? []).compactMap { $0.text.map { "  \(Plain.text($0))" } }
         guard !filters.isEmpty || !writes.isEmpty || !notes.isEmpty else { return [] }
-        return ["", "Match, as the route is now"] + DeliveryTable.render(filters) + DeliveryTable.render(writes) + notes
+        return ["", "Match, as the route is now"] + Terminal.lines(filters) + Terminal.lines(writes) + notes
     }
 
     private static func plan(_ delivery: JSONValue) -> [String] {
@@ -88,7 +88,7 @@ enum DeliveryText {
                 entry["reason"]?.text.map { Plain.text($0) } ?? "",
             ]
         }
-        return ["", "Plan" + (plan.isEmpty ? ": nothing to do" : "")] + DeliveryTable.render(rows)
+        return ["", "Plan" + (plan.isEmpty ? ": nothing to do" : "")] + Terminal.lines(rows)
     }
 
     private static func attempts(_ value: JSONValue?) -> String {
@@ -113,7 +113,7 @@ enum DeliveryText {
             ]
         }
         var lines = ["", "History"]
-        for (line, event) in zip(DeliveryTable.render(rows), events) {
+        for (line, event) in zip(Terminal.lines(rows), events) {
             lines.append(line)
             if let answer = event["answer"]?.text { lines.append("    answer: \(Plain.text(answer))") }
         }

@@ -16,7 +16,7 @@ enum QueueText {
         ]
         let rows = queues["queues"]?.elements ?? []
         if !rows.isEmpty {
-            lines += [""] + DeliveryTable.render([isWide ? wideColumns : columns] + rows.map { cells($0, isWide) })
+            lines += [""] + Terminal.lines([isWide ? wideColumns : columns] + rows.map { cells($0, isWide) })
         }
         if case .number(let count)? = queues["queueCount"], let all = Int(count), all > rows.count {
             lines.append("… \(all - rows.count) more queues; --limit shows them")
@@ -70,6 +70,6 @@ enum QueueText {
 
     private static func section(_ title: String, _ value: JSONValue?, _ cells: (JSONValue) -> [String]) -> [String] {
         guard let elements = value?.elements, !elements.isEmpty else { return [] }
-        return ["", title] + DeliveryTable.render(elements.map(cells)).map { "  " + $0 }
+        return ["", title] + Terminal.lines(elements.map(cells)).map { "  " + $0 }
     }
 }
