@@ -3,8 +3,9 @@
 
 Stages: the direction of imports, formatting, the Swift tests (debug build), the release build, the end-to-end tests
 against the release binary, and the conformance vectors when they lie beside the checkout. A stage that fails does not
-stop the next one, unless the next one needs it. The last line is `N passed, N failed, N skipped` over all stages, and
-the exit status is 1 when something failed or nothing ran.
+stop the next one, unless the next one needs it. What failed is named once more at the end, so that the last lines of a log
+are enough to know it. The last line is `N passed, N failed, N skipped` over all stages, and the exit status is 1 when something
+failed or nothing ran.
 
   run.py [--long] [--only STAGE]... [--jobs N]
 """
@@ -12,13 +13,15 @@ import argparse
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 import xml.etree.ElementTree
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Support"))
+
+from stages import ROOT, Tally, run, show_end, simple      # noqa: E402
+
 GRAPNEL = os.path.join(ROOT, ".build", "release", "grapnel")
 CONFORMANCE = os.environ.get("GRAPNEL_CONFORMANCE", os.path.join(ROOT, "..", "shared", "conformance"))
 
@@ -27,73 +30,16 @@ CONFORMANCE_SELECTION = ["--suite", "all", "--vectors", os.path.join(ROOT, "Test
 # Routes from manifest files, and the same routes from a fake API server.
 CONFORMANCE_SOURCES = ["manifests", "cluster"]
 
-
-class Tally:
-    """What a stage counted. `reasons` explains the skipped ones."""
-
-    def __init__(self, passed=0, failed=0, skipped=0):
-        self.passed, self.failed, self.skipped, self.reasons = passed, failed, skipped, {}
-
-    def skip(self, reason, count=1):
-        self.skipped += count
-        self.reasons[reason] = self.reasons.get(reason, 0) + count
-
-    def __str__(self):
-        return "%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped)
-
-
-def run(command, timeout, log=None, env=None):
-    """Runs a command from the root without a terminal, in a process group of its own; returns its status.
-
-    With `log`, the output goes to that file (its end is shown by the caller when it matters) instead of ours.
-    """
-    print("   $ " + " ".join(os.path.relpath(c, ROOT) if os.path.isabs(c) and c.startswith(ROOT) else c
-                             for c in command), flush=True)
-    out = open(log, "wb") if log else None
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                               env=dict(os.environ, **(env or {})), start_new_session=True)
-    try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        print("   still running after %d s: ended" % timeout, flush=True)
-        return 124
-    except KeyboardInterrupt:
-        raise SystemExit(130)
-    finally:
-        if process.poll() is None:
-            try:
-                os.killpg(process.pid, signal.SIGTERM)
-                time.sleep(1)
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        process.wait()
-        if out:
-            out.close()
-
-
-def show_end(log, lines, wanted=None):
-    """Prints the last lines of a log, or only those that match."""
-    with open(log, encoding="utf-8", errors="replace") as f:
-        text = f.read().splitlines()
-    if wanted:
-        text = [line for line in text if re.search(wanted, line)]
-    for line in text[-lines:]:
-        print("   | " + line)
-
-
-def simple(command, timeout, **more):
-    """A stage that is one check."""
-    status = run(command, timeout, **more)
-    return Tally(passed=int(status == 0), failed=int(status != 0))
+# Characters of a failure's line at the end; the whole stands in its stage.
+FAILURE_LENGTH = 300
 
 
 # Stages. Each takes the options and returns a tally.
 
 def imports(options):
-    first = simple([os.path.join(ROOT, "Tests", "imports.sh")], 60)
-    second = simple([os.path.join(ROOT, "Tests", "imports.sh"), "--self-test"], 60)
-    return Tally(first.passed + second.passed, first.failed + second.failed)
+    tally = simple("Tests/imports.sh", [os.path.join(ROOT, "Tests", "imports.sh")], 60)
+    tally.add(simple("Tests/imports.sh --self-test", [os.path.join(ROOT, "Tests", "imports.sh"), "--self-test"], 60))
+    return tally
 
 
 def formatting(options):
@@ -103,7 +49,7 @@ def formatting(options):
                     if os.path.exists(os.path.join(ROOT, package, name))]
     os.makedirs(os.path.join(ROOT, ".build"), exist_ok=True)
     log = os.path.join(ROOT, ".build", "format.log")
-    tally = simple(["swift", "format", "lint", "--strict", "--parallel", "--recursive",
+    tally = simple("swift format lint", ["swift", "format", "lint", "--strict", "--parallel", "--recursive",
                     "--configuration", ".swift-format"] + sources, 300, log=log)
     if tally.failed:
         show_end(log, 20)
@@ -112,10 +58,10 @@ def formatting(options):
 
 def swift_tests(options):
     os.makedirs(os.path.join(ROOT, ".build"), exist_ok=True)
-    log = os.path.join(ROOT, ".build", "swift-test.log")
+    log = os.path.join(ROOT, ".build", "swift-build.log")
     if run(["swift", "build", "--build-tests", "-j", str(options.jobs)], 2400, log) != 0:
         show_end(log, 40, r"error:|warning:|fatal")
-        return Tally(failed=1)
+        return Tally.of_failure("swift build --build-tests")
     env = {"SWIFT_BACKTRACE": "enable=no"}          # exit tests end in a trap on purpose
     fake_kube = os.path.join(CONFORMANCE, "fakekube.py")
     if os.path.exists(fake_kube):
@@ -124,12 +70,13 @@ def swift_tests(options):
         env.update(GRAPNEL_SEEDS="2000", GRAPNEL_ROUNDS="5000", GRAPNEL_PIPELINE_SEEDS="10000")
     tally = Tally()
     # The clients of an API server have deadlines of seconds, which tests that keep all cores busy beside them would break.
-    for selection in (["--skip", "^KubernetesTests"], ["--filter", "^KubernetesTests"]):
-        run_swift_tests(options, selection, log, env, tally)
+    for name, selection in (("swift-test", ["--skip", "^KubernetesTests"]),
+                            ("swift-test-kubernetes", ["--filter", "^KubernetesTests"])):
+        tally.add(run_swift_tests(options, selection, os.path.join(ROOT, ".build", name + ".log"), env))
     return tally
 
 
-def run_swift_tests(options, selection, log, env, total):
+def run_swift_tests(options, selection, log, env):
     # The test library writes a report of its own; depending on the version, its name has a suffix.
     report = os.path.join(ROOT, ".build", "swift-test.xml")
     reports = [report, report.replace(".xml", "-swift-testing.xml")]
@@ -145,27 +92,23 @@ def run_swift_tests(options, selection, log, env, total):
                 skipped = case.find("skipped")
                 if skipped is not None:
                     tally.skip(skipped.text or "disabled")
-                elif case.find("failure") is not None or case.find("error") is not None:
-                    tally.failed += 1
+                elif (failure := case.find("failure")) is not None or (failure := case.find("error")) is not None:
+                    tally.fail("%s/%s" % (case.get("classname"), case.get("name")), failure.get("message") or failure.text or "")
                 else:
                     tally.passed += 1
     if status != 0 and tally.failed == 0:
-        tally.failed = 1                            # ended before it could report, or nothing was reported
+        tally.fail("swift test %s" % " ".join(selection), "status %d without a report of a failure" % status)
     if tally.failed:
         show_end(log, 60, r"✘|error:|Fatal error|seed")
     elif tally.passed == 0:
-        tally.failed = 1
-        print("   no Swift test ran")
-    total.passed += tally.passed
-    total.failed += tally.failed
-    total.skipped += tally.skipped
-    for reason, count in tally.reasons.items():
-        total.reasons[reason] = total.reasons.get(reason, 0) + count
+        tally.fail("swift test %s" % " ".join(selection), "no test ran")
+    return tally
 
 
 def release_build(options):
     log = os.path.join(ROOT, ".build", "release-build.log")
-    tally = simple(["swift", "build", "-c", "release", "--product", "grapnel", "-j", str(options.jobs)], 2400, log=log)
+    tally = simple("swift build -c release", ["swift", "build", "-c", "release", "--product", "grapnel",
+                                              "-j", str(options.jobs)], 2400, log=log)
     if tally.failed:
         show_end(log, 40, r"error:|warning:|fatal")
     return tally
@@ -173,17 +116,12 @@ def release_build(options):
 
 def end_to_end(options):
     if not os.access(GRAPNEL, os.X_OK):
-        print("   there is no release binary")
-        return Tally(failed=1)
+        return Tally.of_failure("end-to-end tests", "there is no release binary")
     tally = run_end_to_end(options, [])
     # What touches sockets once more over io_uring: the other keeper of the poller's contract.
-    other = run_end_to_end(options, ["--only", "test_(http|verify|dedupe|shutdown|admin)", "--server-flag=--io",
-                                     "--server-flag=uring"])
-    both = Tally(tally.passed + other.passed, tally.failed + other.failed, tally.skipped + other.skipped)
-    for reasons in (tally.reasons, other.reasons):
-        for reason, count in reasons.items():
-            both.reasons[reason] = both.reasons.get(reason, 0) + count
-    return both
+    tally.add(run_end_to_end(options, ["--only", "test_(http|verify|dedupe|shutdown|admin)", "--server-flag=--io",
+                                       "--server-flag=uring"]))
+    return tally
 
 
 def run_end_to_end(options, more):
@@ -207,20 +145,17 @@ def count_verdicts(tally, verdicts, command, timeout):
                 elif verdict["state"] == "skip":
                     tally.skip(verdict["reason"])
                 else:
-                    tally.failed += 1
+                    tally.fail(verdict["name"], verdict["reason"])
     if status != 0 and tally.failed == 0:
-        tally.failed = 1
+        tally.fail(os.path.relpath(command[1], ROOT), "status %d without a verdict of a failure" % status)
 
 
 def demo(options):
     if not os.access(GRAPNEL, os.X_OK):
-        print("   there is no release binary")
-        return Tally(failed=1)
+        return Tally.of_failure("demo", "there is no release binary")
     tally = Tally()
     for name in ("demo.py", "demo_cluster.py"):
-        one = simple([sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 120)
-        tally.passed += one.passed
-        tally.failed += one.failed
+        tally.add(simple(name, [sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 120))
     return tally
 
 
@@ -253,8 +188,7 @@ def conformance(options):
         tally.skip("the conformance vectors are not beside this checkout (GRAPNEL_CONFORMANCE names their folder)")
         return tally
     if not os.access(GRAPNEL, os.X_OK):
-        print("   there is no release binary")
-        return Tally(failed=1)
+        return Tally.of_failure("conformance vectors", "there is no release binary")
     for source in CONFORMANCE_SOURCES:
         judge_vectors(program, source, tally)
     return tally
@@ -269,22 +203,20 @@ def judge_vectors(program, source, tally):
         + ["--json", verdicts], 1200, log)
     if not os.path.exists(verdicts):
         show_end(log, 20)
-        tally.failed += 1
+        tally.fail("conformance vectors, routes from %s" % source, "ended without verdicts")
         return
     with open(verdicts) as f:
         results = json.load(f)
     for verdict in results:
-        name = verdict["id"]
         if verdict["state"] == "pass":
             tally.passed += 1
         elif verdict["state"] == "skip":
             tally.skip(verdict["skipped"])
         else:
-            tally.failed += 1
-            print("   FAIL %s/%s: %s" % (verdict["suite"], name, "; ".join(verdict["problems"])))
+            tally.fail("%s/%s, routes from %s" % (verdict["suite"], verdict["id"], source), "; ".join(verdict["problems"]))
+            print("   FAIL " + tally.failures[-1])
     if not results:
-        tally.failed += 1
-        print("   no vector ran")
+        tally.fail("conformance vectors, routes from %s" % source, "no vector ran")
 
 
 def deployment(options):
@@ -296,13 +228,14 @@ def deployment(options):
     counts = re.findall(r"(\d+) passed, (\d+) failed, (\d+) skipped", text)
     tally = Tally()
     if counts:
-        tally.passed, tally.failed = int(counts[-1][0]), int(counts[-1][1])
-        skipped = re.findall(r"(?m)^skip +(.*)$", text)
-        for line in skipped:
+        tally.passed = int(counts[-1][0])
+        for line in re.findall(r"(?m)^FAIL +(.*)$", text):
+            tally.fail(line)
+        for line in re.findall(r"(?m)^skip +(.*)$", text):
             tally.skip(line.split(": ", 1)[-1])
         tally.skipped = max(tally.skipped, int(counts[-1][2]))
     if status != 0 and not tally.failed:
-        tally.failed = 1
+        tally.fail("Tests/Deploy/run.py", "status %d without a verdict of a failure" % status)
     if tally.failed:
         show_end(log, 40, r"FAIL|Error|\|")
     return tally
@@ -310,13 +243,14 @@ def deployment(options):
 
 def fuzzing(options):
     """Each fuzz target for a while; only in a long run."""
-    return simple([os.path.join(ROOT, "Tests", "Fuzz", "run.sh"), "20"], 3600,
+    return simple("Tests/Fuzz/run.sh", [os.path.join(ROOT, "Tests", "Fuzz", "run.sh"), "20"], 3600,
                   log=os.path.join(ROOT, ".build", "fuzz.log"))
 
 
 def load_generator(options):
     log = os.path.join(ROOT, ".build", "loadtest.log")
-    tally = simple(["swift", "test", "--package-path", "loadtest", "--disable-xctest", "-j", str(options.jobs)], 1200,
+    tally = simple("swift test --package-path loadtest", ["swift", "test", "--package-path", "loadtest", "--disable-xctest",
+                                                          "-j", str(options.jobs)], 1200,
                    log=log, env={"SWIFT_BACKTRACE": "enable=no"})
     if tally.failed:
         show_end(log, 40, r"error:|✘|Fatal error")
@@ -357,14 +291,14 @@ def main():
         seconds = time.monotonic() - start
         print("== %s: %s, %.0f s\n" % (title, tally, seconds), flush=True)
         rows.append((title, tally, seconds))
-        total.passed += tally.passed
-        total.failed += tally.failed
-        total.skipped += tally.skipped
+        total.add(tally)
     for title, tally, seconds in rows:
         print("%-22s %6.0f s   %s" % (title, seconds, tally))
         for reason, count in sorted(tally.reasons.items()):
             print("%33s skipped %d: %s" % ("", count, reason))
     print("%-22s %6.0f s" % ("in all", time.monotonic() - began))
+    for failure in total.failures:
+        print("FAILED %s" % (failure if len(failure) <= FAILURE_LENGTH else failure[:FAILURE_LENGTH] + "…"))
     print(total)
     return 1 if total.failed or not total.passed else 0
 
