@@ -270,6 +270,8 @@ private let manifests = """
                 received += block[..<count]
             }
             _ = Array(answer.utf8).withUnsafeBytes { send(peer, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            // Not closed alone: a process that another test started meanwhile may have inherited the descriptors.
+            shutdown(peer, Int32(SHUT_RDWR))
             close(peer)
             close(listener)
         }

@@ -210,9 +210,7 @@ struct KubernetesClientTests {
         let server = RawServer { _, number in
             guard number % 2 == 0 else { return .bytes(answer("200 OK", "{}")) }
             return .stream { connection in
-                // Closing it then sends a reset.
-                var now = linger(l_onoff: 1, l_linger: 0)
-                setsockopt(connection.descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+                connection.reset()
                 return false
             }
         }

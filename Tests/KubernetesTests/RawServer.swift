@@ -67,6 +67,12 @@ struct RawConnection: Sendable {
 
     func end() { write("0\r\n\r\n") }
 
+    /// Ends the connection with a reset, whoever else holds its descriptor (connect(2): AF_UNSPEC dissolves it).
+    func reset() {
+        var nowhere = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        precondition(connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size)) == 0)
+    }
+
     /// Passes bytes to and from a port of loopback until either end is closed.
     func tunnel(to port: UInt16) {
         let other = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
@@ -158,7 +164,11 @@ final class RawServer: Sendable {
     }
 
     private func serve(_ connection: Int32) {
-        defer { close(connection) }
+        // Closing alone ends nothing while a process that another test started meanwhile has inherited the descriptor.
+        defer {
+            shutdown(connection, Int32(SHUT_RDWR))
+            close(connection)
+        }
         var buffer: [UInt8] = []
         while let request = Self.read(connection, &buffer) {
             let number = state.withLock { state in

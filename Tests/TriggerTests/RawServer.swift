@@ -93,7 +93,11 @@ final class RawServer: Sendable {
     }
 
     private func serve(_ connection: Int32) {
-        defer { close(connection) }
+        // Closing alone ends nothing while a process that another test started meanwhile has inherited the descriptor.
+        defer {
+            shutdown(connection, Int32(SHUT_RDWR))
+            close(connection)
+        }
         var buffer: [UInt8] = []
         while let request = Self.read(connection, &buffer) {
             let number = state.withLock { state in
