@@ -5,7 +5,7 @@ import re
 import socket
 import time
 
-from harness import Answer, Connection, Failure, ROOT, expect_that, request
+from harness import PATIENCE, Answer, Connection, Failure, ROOT, expect_that, request
 
 
 class Api:
@@ -16,7 +16,7 @@ class Api:
         fields = list(fields)
         if self.token is not None and not any(k == "Authorization" for k, _ in fields):
             fields.append(("Authorization", "Bearer " + self.token))
-        with Connection(self.port, 60) as connection:
+        with Connection(self.port) as connection:
             connection.send(request(target, body, fields + [("Connection", "close")], method=method,
                                     host="127.0.0.1:%d" % self.port if host is None else host, length=bool(body)))
             return connection.answer(method)
@@ -39,7 +39,7 @@ class Events:
     def __init__(self, port, query="", after=None):
         """`after`: the id of the last event of an earlier connection."""
         self.id = after
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         fields = [] if after is None else [("Last-Event-ID", after)]
         self.socket.sendall(request("/api/v1/events" + query, fields=fields, method="GET", version="HTTP/1.0",
                                     host="127.0.0.1", length=False))

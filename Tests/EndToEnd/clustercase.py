@@ -13,7 +13,7 @@ import urllib.parse
 
 import harness
 from fakekube import settled
-from harness import Closed, Failure, expect, expect_that, github, payload, request, wait_until
+from harness import PATIENCE, Closed, Failure, expect, expect_that, github, payload, request, wait_until
 from watchkube import watched_cluster
 
 TOKEN = "cluster-t0ken-5f2d9c0b7e3a4418"
@@ -24,7 +24,7 @@ FLUX = "notification.toolkit.fluxcd.io/v1"
 HOOK = "grapnel.dev/v1alpha1"
 SOURCE = "source.toolkit.fluxcd.io/v1"
 LEASE = "coordination.k8s.io/v1"
-FORCE = 3                   # seconds: a change is in force within one; slow machines get three
+FORCE = 3                   # seconds: a change is in force within one where nothing else is done
 PUSH = payload("github-push.json")
 
 
@@ -110,13 +110,13 @@ class ClusterServer(harness.Server):
             del command[at:at + 2]
         return command
 
-    def admin(self, path, timeout=5):
+    def admin(self, path, timeout=PATIENCE):
         status, body = super().admin(path, timeout)
         self.pages.append((path, body))
         del self.pages[:-200]
         return status, body
 
-    def stop(self, seconds=10):
+    def stop(self, seconds=PATIENCE):
         if self.process is not None and self.process.poll() is None:
             for path in ("/metrics", "/readyz"):
                 self.admin(path)
@@ -277,7 +277,7 @@ class Stream:
 
     def run(self):
         try:
-            with self.server.connect(30) as connection:
+            with self.server.connect() as connection:
                 while not self.ended.wait(self.pause):
                     began = time.monotonic()
                     answer = connection.exchange(request(self.path, PUSH, github(PUSH, self.token)))

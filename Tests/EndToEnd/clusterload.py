@@ -162,7 +162,7 @@ def run_deliver(port, path, given):
     def deliver():
         try:
             while not ended.is_set():
-                with Connection(int(port), 30) as connection:
+                with Connection(int(port)) as connection:
                     # The server ends a connection after 10,000.
                     for _ in range(5_000):
                         if ended.wait(0.002):

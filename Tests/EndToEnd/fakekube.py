@@ -27,7 +27,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import free_port, wait_until
+from harness import free_port, listen_again, wait_until
 
 # group -> [(version, kind, plural, namespaced)]; the first version of a group is the preferred one.
 RESOURCES = {
@@ -167,7 +167,7 @@ class FakeKube:
         # {verb, resource, status, times, message?, namespace?, name?, retryAfter?}; with `after` instead of `status` a
         # write is carried out, `after` is called, and the connection ends without an answer.
         self.faults = []
-        self._listener = self._listen(port)
+        self._listener = listen_again(lambda: self._listen(port))
         self.port = self._listener.server_address[1]
         self.url = "https://127.0.0.1:%d" % self.port
         self.flags = []            # of a server that acts on this cluster; `cluster` fills it
@@ -190,7 +190,7 @@ class FakeKube:
             self._listener = None
 
     def up(self):
-        self._listener = self._listen(self.port)
+        self._listener = listen_again(lambda: self._listen(self.port))
         self.start()
 
     stop = down

@@ -4,6 +4,7 @@ Everything speaks to the binary from outside: its command line, its sockets, its
 """
 import base64
 import contextlib
+import errno
 import hashlib
 import hmac
 import http.server
@@ -20,6 +21,11 @@ import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAYLOADS = os.path.join(ROOT, "Tests", "Fixtures", "payloads")
+
+
+# Seconds. A limit only stops what hangs: however slow the machine and whatever runs beside a test, nothing that is waited for
+# takes so long, and nothing that is waited for is proven by having come sooner.
+PATIENCE = 60
 
 
 class Failure(AssertionError):
@@ -46,7 +52,11 @@ def expect_that(condition, what):
 
 
 def wait_until(condition, seconds, what, every=0.02):
-    """Polls until `condition()` gives something true and returns that; fails after `seconds`."""
+    """Polls until `condition()` gives something true and returns that.
+
+    Fails after `seconds`, which is what a machine without other work needs at most, and never before PATIENCE is over.
+    """
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -82,22 +92,61 @@ def padded_push(byte_count, marker=""):
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-# Ports come from below the kernel's ephemeral range: no outgoing connection can take one between choice and bind.
+# Ports come from below the kernel's ephemeral range: no outgoing connection can take one between choice and bind. They are claimed
+# in blocks, by names that the kernel keeps where it keeps the ports and gives back when the process ends: what other runs choose at
+# the same time is never the same. Ports of a run come again only when no block is left.
+_PORTS, _BLOCK = range(20_000, 32_000), 200
 _port_lock = threading.Lock()
-_ports = itertools.cycle(range(20_000, 32_000))
-for _ in range(os.getpid() * 97 % 12_000):
-    next(_ports)
+_claims, _ports = [], []
+
+
+def _claim():
+    """Adds the ports of a block that nobody else has; when there is none, the ports that this process has had begin anew."""
+    blocks = len(_PORTS) // _BLOCK
+    for turn in range(blocks):
+        block = (os.getpid() + turn) % blocks
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind("\0grapnel-tests-ports-%d" % _PORTS[block * _BLOCK])
+        except OSError:
+            claim.close()
+            continue
+        _claims.append((claim, _PORTS[block * _BLOCK:(block + 1) * _BLOCK]))
+        return _ports.extend(_claims[-1][1])
+    _ports.extend(itertools.chain(*(ports for _, ports in _claims)))
 
 
 def free_port():
+    """A port of 127.0.0.1 on which nobody listens and which nobody else that asks here is given."""
     with _port_lock:
-        for port in _ports:
+        for _ in range(len(_PORTS)):
+            if not _ports:
+                _claim()
+            if not _ports:
+                raise Failure("other runs have all ports from %d to %d" % (_PORTS[0], _PORTS[-1]))
+            port = _ports.pop(0)
             with socket.socket() as probe:
-                try:
+                # A program that is just being started may hold the probe for longer than we: this keeps nobody from listening.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with contextlib.suppress(OSError):
                     probe.bind(("127.0.0.1", port))
                     return port
-                except OSError:
-                    continue
+    raise Failure("no port from %d to %d is free" % (_PORTS[0], _PORTS[-1]))
+
+
+def listen_again(make):
+    """What `make()` gives: a listener on a port that this process listened on before.
+
+    Until a program that is just being started runs, it holds what its parent had open, the closed listener among it.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return make()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 # - Manifests
@@ -202,7 +251,7 @@ class Closed(Exception):
 class Connection:
     """A raw connection to loopback: bytes out, answers in."""
 
-    def __init__(self, port, timeout=10):
+    def __init__(self, port, timeout=PATIENCE):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -264,7 +313,7 @@ class Connection:
         self.send(data)
         return self.answer(method)
 
-    def is_closed(self, seconds=3):
+    def is_closed(self, seconds=PATIENCE):
         """Whether the peer ends the connection within `seconds` without sending anything more."""
         if self.buffer:
             return False
@@ -280,19 +329,20 @@ class Connection:
         """Whether the connection is still open and silent after `seconds`."""
         if self.buffer:
             return False
+        before = self.socket.gettimeout()
         self.socket.settimeout(seconds)
         try:
             self.socket.recv(1)
             return False
         except (socket.timeout, TimeoutError):
-            self.socket.settimeout(10)
+            self.socket.settimeout(before)
             return True
         except ConnectionResetError:
             return False
 
 
-def read_all(sock, seconds=5):
-    """Everything the peer sends until it closes or `seconds` pass; the second value says whether it closed."""
+def read_all(sock, seconds=PATIENCE):
+    """Everything the peer sends until it closes or is silent for `seconds`; the second value says whether it closed."""
     sock.settimeout(seconds)
     data = b""
     try:
@@ -350,16 +400,22 @@ class Server:
                           "--listen", "127.0.0.1:%d" % self.port, "--admin-listen", "127.0.0.1:%d" % self.admin_port,
                           "--loops", str(self.loops)] + self.flags
 
-    def start(self, ready=True, seconds=15):
+    def start(self, ready=True, seconds=PATIENCE):
         """Starts (again, on the same data). With `ready`, returns when /readyz says 200."""
         self.log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(
-            self.wrapper + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            cwd=self.folder, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **self.env}, start_new_session=True)
+        began = self.log.tell()
+        self._run()
         if ready:
             deadline = time.monotonic() + seconds
             while not self.is_ready():
                 if self.process.poll() is not None:
+                    # A command that the killed server was starting may still hold its listener and its lock.
+                    said = self.log_text().encode()[began:]
+                    if (b"the port is taken" in said or b"in use" in said) and time.monotonic() < deadline:
+                        time.sleep(0.02)
+                        began = self.log.seek(0, os.SEEK_END)
+                        self._run()
+                        continue
                     raise Failure("the server ended with status %d before it was ready\n%s" % (
                         self.process.returncode, self.tail()))
                 if time.monotonic() > deadline:
@@ -367,7 +423,12 @@ class Server:
                 time.sleep(0.01)
         return self
 
-    def admin(self, path, timeout=5):
+    def _run(self):
+        self.process = subprocess.Popen(
+            self.wrapper + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            cwd=self.folder, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **self.env}, start_new_session=True)
+
+    def admin(self, path, timeout=PATIENCE):
         """(status, body) of a GET on the admin listener; (0, b"") when nobody answers."""
         try:
             with Connection(self.admin_port, timeout) as connection:
@@ -426,7 +487,7 @@ class Server:
     def signal(self, number):
         os.kill(self.pid, number)
 
-    def stop(self, seconds=10):
+    def stop(self, seconds=PATIENCE):
         """SIGTERM; must end with status 0."""
         if self.process is None:
             return
@@ -464,10 +525,25 @@ class Server:
     def tail(self, lines=15):
         return "\n".join("    | " + line for line in self.log_text().splitlines()[-lines:])
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         return Connection(self.port, timeout)
 
-    def post(self, path, body, fields, timeout=10):
+    def serves(self, path, **more):
+        """Whether it takes deliveries already, and answers one to this path 200."""
+        try:
+            return self.push(path=path, **more).status == 200
+        except (OSError, Closed):
+            return False
+
+    def accepts(self):
+        """Whether somebody listens for deliveries: a server that ends, or begins, refuses connections."""
+        try:
+            self.connect().close()
+            return True
+        except ConnectionRefusedError:
+            return False
+
+    def post(self, path, body, fields, timeout=PATIENCE):
         """One request on a connection of its own."""
         with self.connect(timeout) as connection:
             return connection.exchange(request(path, body, fields))
@@ -499,7 +575,7 @@ class Context:
         self.closers.append(sink.stop)
         return sink
 
-    def command(self, *arguments, timeout=30, env=None):
+    def command(self, *arguments, timeout=2 * PATIENCE, env=None):
         """Runs `grapnel ARGUMENTS`; the result has returncode, stdout and stderr (text)."""
         return subprocess.run([self.grapnel, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, cwd=self.folder, errors="replace",
@@ -538,11 +614,16 @@ class Context:
 # - What HTTP actions call
 
 class Sink:
-    """A receiver of HTTP actions on loopback. `status` may be changed at any time; `down()` stops listening."""
+    """A receiver of HTTP actions on loopback. `status` may be changed at any time; `down()` stops listening.
+
+    `answers` is set: while a test has cleared it, requests are taken, and none is answered.
+    """
 
     def __init__(self, status=200, retry_after=None):
         self.status, self.retry_after, self.answer = status, retry_after, b""
-        self.requests, self.lock = [], threading.Lock()
+        self.requests, self.times, self.lock = [], [], threading.Lock()
+        self.answers = threading.Event()
+        self.answers.set()
         self.port = free_port()
         self.httpd = None
         self.up()
@@ -573,6 +654,8 @@ class Sink:
                 with sink.lock:
                     fields = dict((k.lower(), v) for k, v in self.headers.items())
                     sink.requests.append(({**fields, ":path": self.path}, body, status))
+                    sink.times.append(time.monotonic())
+                sink.answers.wait()
                 self.send_response(status)
                 if sink.retry_after is not None:
                     self.send_header("Retry-After", str(sink.retry_after))
@@ -591,7 +674,7 @@ class Sink:
             def handle_error(self, request, client_address):
                 pass
 
-        self.httpd = Server(("127.0.0.1", self.port), Handler)
+        self.httpd = listen_again(lambda: Server(("127.0.0.1", self.port), Handler))
         threading.Thread(target=self.httpd.serve_forever, args=(0.05,), daemon=True).start()
 
     def down(self):
@@ -600,7 +683,9 @@ class Sink:
             self.httpd.server_close()
             self.httpd = None
 
-    stop = down
+    def stop(self):
+        self.answers.set()
+        self.down()
 
     def seen(self, status=None):
         """(header fields and `:path`, body, status given) so far."""
@@ -631,7 +716,7 @@ class Marker:
 
     @property
     def action(self):
-        return '\n  - exec: {command: ["%s"], timeout: 30s}' % self.script
+        return '\n  - exec: {command: ["%s"], timeout: 5m}' % self.script
 
     def runs(self):
         """The text of each run so far."""

@@ -15,7 +15,7 @@ CONFORMANCE = os.environ.get("GRAPNEL_CONFORMANCE", os.path.join(ROOT, "..", "sh
 @test("an http action posts the body, and goes on until its receiver is up")
 def http_action(context):
     sink = context.sink()
-    server = context.server(plain_hook(actions='[{http: {url: "%s", timeout: 2s}}]' % sink.url, more=QUICK))
+    server = context.server(plain_hook(actions='[{http: {url: "%s", timeout: 60s}}]' % sink.url, more=QUICK))
     body = padded_push(3000, "first")
     one = delivery_id()
     expect(server.push(body, delivery=one).decision, "accepted", "the delivery")
@@ -51,7 +51,7 @@ def http_action(context):
 @test("a call that is refused for good is not repeated, and one that is not answered is")
 def http_refusals(context):
     sink = context.sink(status=422)
-    server = context.server(plain_hook(actions='[{http: {url: "%s", timeout: 1s}}]' % sink.url, more=QUICK))
+    server = context.server(plain_hook(actions='[{http: {url: "%s", timeout: 60s}}]' % sink.url, more=QUICK))
     body = padded_push(1000, "refused")
     server.push(body)
     wait_until(lambda: sink.seen(), 10, "the call")
@@ -60,10 +60,10 @@ def http_refusals(context):
     sink.status, sink.retry_after = 429, 1
     body = padded_push(1000, "slow down")
     server.push(body)
-    wait_until(lambda: len([1 for _, b, _ in sink.seen() if b == body]) >= 1, 10, "the call")
-    first = time.monotonic()
-    wait_until(lambda: len([1 for _, b, _ in sink.seen() if b == body]) >= 2, 10, "the next call")
-    expect_that(time.monotonic() - first > 0.7, "Retry-After: 1 was not honoured (%.2f s)" % (time.monotonic() - first))
+    wait_until(lambda: len(sink.times) >= 3, 10, "the call, and the next")
+    expect([b for _, b, _ in sink.seen()][1:3], [body] * 2, "the calls after that of the refused one")
+    between = sink.times[2] - sink.times[1]
+    expect_that(between > 0.95, "Retry-After: 1 was not honoured (%.2f s)" % between)
     sink.status, sink.retry_after = 200, None
     wait_until(lambda: [1 for _, b, s in sink.seen() if b == body and s == 200], 10, "the call that succeeds")
 
@@ -77,9 +77,9 @@ def http_signing(context):
     key = bytes(range(32))
     signing = "whsec_" + base64.b64encode(key).decode()
     server = context.server({
-        **plain_hook(actions='\n  - http: {url: "%s", timeout: 2s, signingSecretRef: {name: signing}}' % sink.url),
+        **plain_hook(actions='\n  - http: {url: "%s", timeout: 60s, signingSecretRef: {name: signing}}' % sink.url),
         "signing.yaml": secret("signing", signing)}, tokens=[TOKEN, signing])
-    body = padded_push(2000, "signed")
+    body, before = padded_push(2000, "signed"), time.time()
     server.push(body)
     wait_until(lambda: sink.seen(), 10, "the call")
     fields, came, _ = sink.seen()[0]
@@ -87,7 +87,8 @@ def http_signing(context):
     wanted = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
     expect_that(wanted in fields["webhook-signature"].split(" "), "webhook-signature: %r, expected %r" % (
         fields["webhook-signature"], wanted))
-    expect_that(abs(int(fields["webhook-timestamp"]) - time.time()) < 60, "webhook-timestamp")
+    at = int(fields["webhook-timestamp"])
+    expect_that(int(before) <= at <= time.time(), "webhook-timestamp %d, sent after %d" % (at, before))
 
 
 @test("an exec action gets the delivery as JSON and runs once")
@@ -115,7 +116,7 @@ def exec_failures(context):
     with open(script, "w") as f:
         f.write('#!/bin/sh\ncat > /dev/null\necho run >> "%s/count"\n[ $(wc -l < "%s/count") -ge 3 ]\n' % (folder, folder))
     os.chmod(script, 0o755)
-    server = context.server(plain_hook(actions='\n  - exec: {command: ["%s"], timeout: 10s}' % script, more=QUICK),
+    server = context.server(plain_hook(actions='\n  - exec: {command: ["%s"], timeout: 60s}' % script, more=QUICK),
                             flags=["--allow-exec"])
     server.push()
     count = lambda: open(os.path.join(folder, "count")).read().count("run") if os.path.exists(
@@ -133,7 +134,8 @@ def exec_failures(context):
     wait_until(lambda: server.push(path="/hooks/team-a/hanging").status == 200, 5, "the second hook")
     pids = lambda: open(os.path.join(folder, "pids")).read().split() if os.path.exists(
         os.path.join(folder, "pids")) else []
-    wait_until(pids, 10, "the command that hangs")
+    # One that is slow to start may be ended before it says who it is; the next one then does.
+    wait_until(lambda: pids() or not server.push(path="/hooks/team-a/hanging"), 10, "the command that hangs", every=1)
     wait_until(lambda: not any(os.path.exists("/proc/" + pid) for pid in pids()), 10, "its end")
 
 
@@ -142,7 +144,7 @@ def exec_refused(context):
     marker = Marker(context.folder)
     server = context.server({**plain_hook(), "exec.yaml": hook("runs", actions=marker.action)}, start=False)
     server.start(ready=False)
-    wait_until(lambda: server.admin("/healthz")[0] == 200 and server.push().status == 200, 15, "the other route")
+    wait_until(lambda: server.serves("/hooks/team-a/webapp"), 15, "the other route")
     answer = server.push(path="/hooks/team-a/runs")
     expect_in(answer.status, {200, 404, 503}, "the route with exec")
     time.sleep(1)
@@ -167,7 +169,7 @@ def several_actions(context):
     marker = Marker(context.folder)
     good, bad = context.sink(), context.sink(status=500)
     server = context.server(plain_hook(
-        actions='\n  - http: {url: "%s", timeout: 2s}\n  - http: {url: "%s", timeout: 2s}%s\n  - log: {}' % (
+        actions='\n  - http: {url: "%s", timeout: 60s}\n  - http: {url: "%s", timeout: 60s}%s\n  - log: {}' % (
             bad.url, good.url, marker.action), more=QUICK), flags=["--allow-exec"])
     one = delivery_id()
     server.push(delivery=one)
@@ -179,20 +181,22 @@ def several_actions(context):
 def fairness(context):
     slow, quick = context.sink(), context.sink()
     marker = "storm"
+    slow.answers.clear()            # none of the storm's actions ends before the other namespace's has begun
     server = context.server({
         "a.yaml": secret("webhook-token", TOKEN, "team-a")
-        + "---\n" + hook("webapp", actions='[{http: {url: "%s", timeout: 10s}}]' % slow.url, namespace="team-a"),
+        + "---\n" + hook("webapp", actions='[{http: {url: "%s", timeout: 5m}}]' % slow.url, namespace="team-a"),
         "b.yaml": secret("webhook-token", TOKEN, "team-b")
-        + "---\n" + hook("webapp", actions='[{http: {url: "%s", timeout: 10s}}]' % quick.url, namespace="team-b")})
+        + "---\n" + hook("webapp", actions='[{http: {url: "%s", timeout: 5m}}]' % quick.url, namespace="team-b")})
     from harness import github, request
     with server.connect() as connection:
         for i in range(2000):
             body = padded_push(600, "%s %d" % (marker, i))
             expect(connection.exchange(request("/hooks/team-a/webapp", body, github(body))).status, 200, "the storm")
-    began = time.monotonic()
+    wait_until(lambda: slow.seen(), 10, "the storm's first calls")
     server.push(path="/hooks/team-b/webapp")
     wait_until(lambda: quick.seen(), 10, "the other namespace's call")
-    expect_that(time.monotonic() - began < 2, "the other namespace waited %.1f s" % (time.monotonic() - began))
+    expect_that(len(slow.seen()) < 2000, "all of the storm's actions run at once")
+    slow.answers.set()
     wait_until(lambda: len(slow.seen()) >= 2000, 60, "all calls of the storm")
 
 
@@ -242,7 +246,7 @@ def coalescing(context):
     kube = FakeKube(make_pki(context.folder))
     kube.put({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
               "metadata": {"name": "webapp", "namespace": "team-a"}, "spec": {}})
-    kube.faults = [{"verb": "patch", "resource": "gitrepositories", "status": 503, "times": 2}]
+    kube.faults = [{"verb": "patch", "resource": "gitrepositories", "status": 503, "times": -1}]
     kube.start()
     context.closers.append(kube.stop)
     kubeconfig = os.path.join(context.folder, "kubeconfig")
@@ -255,6 +259,10 @@ def coalescing(context):
     for _ in range(50):
         expect(server.push().status, 200, "status")
     done = lambda: [w for w in kube.writes_since(0) if w["resource"] == "gitrepositories" and w["status"] == 200]
+    kube.faults = []
     wait_until(done, 20, "a patch that succeeds")
-    time.sleep(2)
-    expect_that(1 <= len(done()) <= 25, "%d patches for 50 deliveries while the API server failed" % len(done()))
+    # One was under way, and one waits for all that came behind it.
+    wait_until(lambda: server.metric("grapnel_trigger_owed_deliveries") == 0, 20, "nothing is owed")
+    expect_that(1 <= len(done()) <= 2, "%d patches for 50 deliveries while the API server failed" % len(done()))
+    merged = server.metrics()['grapnel_trigger_outcomes_total{action="reconcile",outcome="merged"}']
+    expect(merged + len(done()), 50, "outcomes")

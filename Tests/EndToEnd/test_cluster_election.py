@@ -36,11 +36,13 @@ def two_servers(context):
     written_once("one")
     expect(leads(second), False, "the second one leads")
     identity = leader(case)
-    # It stops: the Lease is given back.
-    began = time.monotonic()
+    # It stops: the Lease is given back, and not left to run out.
+    began, before = time.monotonic(), len(kube.writes_since())
     first.stop()
     wait_until(lambda: leads(second), 8, "the other leads after the first has stopped")
     handed = time.monotonic() - began
+    holders = [((w["body"] or {}).get("spec") or {}).get("holderIdentity") for w in case.writes_to("leases", before)]
+    expect_that("" in holders, "the Lease was not given back: holders written were %r" % holders)
     expect_that(leader(case) not in ("", identity), "the Lease has another holder")
     first.start()
     mark = len(first.log_text())

@@ -295,7 +295,7 @@ def refused(context):
     kube.up()
     kube.starting = 401
     clusters.kubes["mute"].delay = 600
-    server.start(seconds=60)
+    server.start()
     settled_here = push(server, flux_path())
     wait_until(lambda: outcomes(server, settled_here.sequence), 20, "the living cluster's delivery is done")
     # Longer than a list that is refused is waited for.

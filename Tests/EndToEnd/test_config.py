@@ -5,8 +5,8 @@ import socket
 import ssl
 import subprocess
 
-from harness import (TOKEN, Failure, Skip, expect, expect_in, expect_that, github, hook, payload, plain_hook, secret,
-                     wait_until)
+from harness import (PATIENCE, TOKEN, Failure, Skip, expect, expect_in, expect_that, github, hook, payload, plain_hook,
+                     secret, wait_until)
 from registry import test
 
 
@@ -94,8 +94,7 @@ def bad_manifest(context):
     }
     server = context.server({**plain_hook(), **bad}, start=False)
     server.start(ready=False)
-    wait_until(lambda: server.push().status == 200 if server.admin("/healthz")[0] == 200 else False, 15,
-               "the good route is served")
+    wait_until(lambda: server.serves("/hooks/team-a/webapp"), 15, "the good route is served")
     log = server.log_text()
     for name in bad:
         if name not in ("empty.yaml", "unknown-kind.yaml"):
@@ -135,8 +134,7 @@ def two_claimants(context):
     server = context.server({**plain_hook(), "a-first.yaml": hook("winner", path="/shared"),
                              "b-second.yaml": hook("loser", path="/shared")}, start=False)
     server.start(ready=False)
-    wait_until(lambda: server.admin("/healthz")[0] == 200 and server.push(path="/shared").status == 200, 15,
-               "the path is served")
+    wait_until(lambda: server.serves("/shared"), 15, "the path is served")
     log = server.log_text()
     lines = [line for line in log.splitlines() if "loser" in line]
     expect_that(any("winner" in line for line in lines), "no line names loser and winner: %r" % lines)
@@ -298,9 +296,9 @@ def outbound_hosts(context):
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(8)
-    listener.settimeout(10)
+    listener.settimeout(PATIENCE)
     port = listener.getsockname()[1]
-    actions = "[{http: {url: 'http://localhost:%d/x', timeout: 5s}}]" % port
+    actions = "[{http: {url: 'http://localhost:%d/x', timeout: 60s}}]" % port
     manifests = {"secret.yaml": secret("webhook-token", TOKEN),
                  "named.yaml": hook(name="named", actions=actions),
                  "other.yaml": hook(name="other", actions="[{http: {url: 'http://127.0.0.2:%d/x'}}]" % port)}
@@ -351,9 +349,9 @@ def outbound_tls(context):
     tls.load_cert_chain(certificate, key)
     tls.sni_callback = lambda connection, name, _: names.append(name)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
         port = listener.getsockname()[1]
-        actions = "[{http: {url: 'https://localhost:%d/x', timeout: 5s}}]" % port
+        actions = "[{http: {url: 'https://localhost:%d/x', timeout: 60s}}]" % port
         server = context.server(
             manifests={"secret.yaml": secret("webhook-token", TOKEN), "hook.yaml": hook(actions=actions)},
             config="outbound: {allow: [127.0.0.0/8], caFile: %s}\n" % certificate)

@@ -1,6 +1,8 @@
 """Duplicates: the same delivery id on the same route is answered 2xx and acted upon once."""
 import threading
+import time
 
+from apikit import Api
 from harness import (TOKEN, Marker, delivery_id, expect, expect_that, github, hook, padded_push, payload, plain_hook,
                      request, secret, sign, wait_until)
 from registry import test
@@ -24,7 +26,6 @@ def duplicates(context):
     expect(server.push(delivery=one, body=padded_push(2000)).decision, "accepted", "with another body")
     expect(server.push(delivery=delivery_id()).decision, "accepted", "another id")
     wait_until(lambda: len(marker.runs()) >= 4, 10, "four runs")
-    import time
     time.sleep(0.5)
     expect(len(marker.runs()), 4, "runs in all")
     expect(marker.count(one), 3, "runs for the repeated id (two routes, two bodies)")
@@ -69,11 +70,16 @@ def across_restarts(context):
         server = context.server(plain_hook(actions=marker.action), flags=["--allow-exec"])
         ids = [delivery_id() for _ in range(20)]
         before = len(marker.runs())
+        sequences = []
         for one in ids:
-            expect(server.push(delivery=one).decision, "accepted", "before " + mode)
+            answer = server.push(delivery=one)
+            expect(answer.decision, "accepted", "before " + mode)
+            sequences.append(answer.sequence)
         wait_until(lambda: len(marker.runs()) >= before + 20, 20, "20 runs")
-        import time
-        time.sleep(1.2)                 # outcomes ride with the next group, or within a second
+        # Outcomes ride with the next group, or within a second.
+        api = Api(server)
+        wait_until(lambda: all(api.get("/deliveries/%d" % s)[1]["outcome"] == "done" for s in sequences), 20,
+                   "the outcomes are in the journal")
         getattr(server, mode)()
         server.start()
         for one in ids:

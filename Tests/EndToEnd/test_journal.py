@@ -11,11 +11,11 @@ from registry import test
 from test_drain import http_hook, owed
 
 
-def export(context, folder, *more, timeout=60):
+def export(context, folder, *more, timeout=300):
     return context.command("journal", "export", "--data-dir", folder, *more, timeout=timeout)
 
 
-def take_in(context, archive, folder, *more, timeout=60):
+def take_in(context, archive, folder, *more, timeout=300):
     return context.command("journal", "import", archive, "--data-dir", folder, *more, timeout=timeout)
 
 

@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 
-from harness import (ROOT, Connection, Closed, Skip, expect, expect_that, free_port, request, wait_until)
+from harness import (PATIENCE, ROOT, Connection, Closed, Skip, expect, expect_that, free_port, request, wait_until)
 from registry import test
 
 QUICKSTART = os.path.join(ROOT, "deploy", "quickstart")
@@ -58,7 +58,7 @@ def quickstart(context):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

@@ -5,7 +5,7 @@ import pty
 import signal
 
 from apikit import check_schema, load_openapi
-from harness import expect, expect_that, hook, wait_until
+from harness import PATIENCE, expect, expect_that, hook, wait_until
 from redeliverydesk import Desk, http
 from registry import test
 
@@ -74,7 +74,7 @@ def command(context):
     try:
         wait_until(lambda: (desk.job() or {"done": 0})["done"] >= 3, 30, "some are done")
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     job = desk.job()
@@ -99,7 +99,7 @@ def command(context):
     process = desk.popen("--outcome", "dead", "--rate", "100", stderr=follower)
     try:
         os.close(follower)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE)
         shown = os.read(leader, 4096).decode()
     finally:
         process.kill()
@@ -118,7 +118,7 @@ def server_ends(context):
     try:
         wait_until(lambda: (desk.job() or {"done": 0})["done"] >= 2, 30, "some are done")
         desk.server.kill()
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     expect(process.returncode, 3, "exit status (%s%s)" % (output, errors))

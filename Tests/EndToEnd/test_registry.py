@@ -11,7 +11,7 @@ import subprocess
 import urllib.parse
 
 from fakekube import cluster, idle, settled
-from harness import ROOT, Connection, Failure, Skip, expect, expect_that, free_port, hook, secret, wait_until
+from harness import PATIENCE, ROOT, Connection, Failure, Skip, expect, expect_that, free_port, hook, secret, wait_until
 from registry import test
 
 FIXTURES = os.path.join(ROOT, "Tests", "Fixtures")
@@ -69,7 +69,7 @@ class Registry:
         self.log.close()
 
     def call(self, method, target, body=None, fields=None, port=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
         try:
             connection.request(method, target, body=body, headers=fields or {})
             answer = connection.getresponse()

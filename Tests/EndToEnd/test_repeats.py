@@ -3,7 +3,7 @@ import threading
 import time
 
 from fakekube import cluster, settled
-from harness import delivery_id, expect, expect_that, padded_push, plain_hook, wait_until
+from harness import PATIENCE, delivery_id, expect, expect_that, padded_push, plain_hook, wait_until
 from registry import test
 
 QUICK = "retry: {attempts: 10, backoff: 100ms, maxBackoff: 500ms}"
@@ -85,10 +85,10 @@ def killed_one(context, action, resource, key):
 
     def after():
         reached.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
     kube.faults = [{"verb": "create", "resource": resource, "times": 1, "after": after}]
     answer = server.push(padded_push(1000, "killed"))
-    expect_that(reached.wait(20), "the call never came")
+    expect_that(reached.wait(PATIENCE), "the call never came")
     server.kill()
     go_on.set()
     expect(len(made(kube, key)), 1, "objects when the server was killed")

@@ -3,7 +3,7 @@ import json
 import time
 
 from fakekube import cluster, outcomes, settled
-from harness import TOKEN, delivery_id, expect, expect_that, github, hook, payload, secret, sign
+from harness import PATIENCE, TOKEN, delivery_id, expect, expect_that, github, hook, payload, secret, sign
 from registry import test
 
 COUNT, BUILDS = 5_000, 500
@@ -158,7 +158,7 @@ def serve(context, organisation):
     kube = cluster(context, organisation.objects)
     server = context.server(organisation.manifests(), start=False, flags=kube.flags)
     began = time.monotonic()
-    server.start(seconds=60)
+    server.start()
     return kube, server, time.monotonic() - began
 
 
@@ -238,7 +238,7 @@ def strangers(context):
             server.write(file, text)
     wanted = organisation.followers(300, "refs/heads/main")
     expect_that(len(wanted) >= 10, "the test is wrong: few follow the repository")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:                             # the files arrive one by one, and so may the followers
         came, _ = push_and_look(server, kube, at=GITHUB, name="acme/" + new)
         if came == wanted or time.monotonic() > deadline:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 
-from harness import (Closed, Connection, Failure, Skip, delivery_id, expect, free_port, github, plain_hook,
+from harness import (PATIENCE, Closed, Connection, Failure, Skip, delivery_id, expect, free_port, github, plain_hook,
                      request, wait_until)
 from registry import test
 
@@ -66,14 +66,14 @@ class Nginx:
         if self.process.poll() is not None:
             raise Failure("nginx ended: " + open(os.path.join(self.folder, "error.log")).read()[-500:])
         try:
-            Connection(self.port, 1).close()
+            Connection(self.port).close()
             return True
         except OSError:
             return False
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 class Load:
@@ -90,7 +90,7 @@ class Load:
         while not self.stopped.is_set():
             delivery = delivery_id()
             try:
-                connection = connection or Connection(self.port, 10)
+                connection = connection or Connection(self.port)
                 answer = connection.exchange(request(PATH, BODY, github(BODY, delivery=delivery)))
                 status = answer.status
             except (Closed, OSError) as error:
@@ -106,13 +106,13 @@ class Load:
     def stop(self):
         self.stopped.set()
         for thread in self.threads:
-            thread.join(15)
+            thread.join(PATIENCE)
         return self.answers
 
 
 def roll(context, keepalive):
     sink = context.sink()
-    manifests = plain_hook(actions='\n  - http: {url: "%s", timeout: 10s}' % sink.url)
+    manifests = plain_hook(actions='\n  - http: {url: "%s", timeout: 60s}' % sink.url)
     flags = ["--shutdown-delay", "1500ms"]
     servers = [context.server(manifests, flags=flags) for _ in range(2)]
     nginx = Nginx(context, servers, keepalive)
@@ -120,7 +120,7 @@ def roll(context, keepalive):
     try:
         wait_until(lambda: load.count() >= 50, 10, "the load begins")
         for server in servers:
-            server.stop(15)
+            server.stop()
             before = load.count()
             wait_until(lambda: load.count() >= before + 50, 10, "the other one serves")
             server.start()

@@ -4,7 +4,8 @@ import socket
 import threading
 import time
 
-from harness import (Closed, Connection, Failure, Marker, delivery_id, expect, expect_that, github, padded_push,
+from apikit import Api
+from harness import (PATIENCE, Closed, Connection, Marker, delivery_id, expect, expect_that, github, padded_push,
                      payload, plain_hook, read_all, request, wait_until)
 from registry import test
 
@@ -26,7 +27,7 @@ class Sender(threading.Thread):
     def run(self):
         while not self.ending.is_set():
             try:
-                connection = Connection(self.port, 10)
+                connection = Connection(self.port)
             except ConnectionRefusedError:
                 return                              # the listener is closed: the end
             except OSError as error:
@@ -59,51 +60,52 @@ class Sender(threading.Thread):
 @test("SIGTERM under load: every request that was begun is answered, nothing is reset, exit 0", alone=True)
 def under_load(context):
     for loops in (1, 2):
-        server = context.server(plain_hook(), loops=loops)
+        # Far more grace than it may take: it ends when all is answered, and not because time is over.
+        server = context.server(plain_hook(), loops=loops, flags=["--shutdown-grace", "10m"])
         body = payload("github-push.json")
         senders = [Sender(server.port, body) for _ in range(32)]
         for sender in senders:
             sender.start()
-        time.sleep(1)
-        began = time.monotonic()
-        server.stop(8)
-        took = time.monotonic() - began
+        count = lambda: sum(len(s.acknowledged) for s in senders)
+        wait_until(lambda: count() > 400, 30, "the load has begun")
+        server.stop()
         for sender in senders:
             sender.ending.set()
         for sender in senders:
-            sender.join(15)
+            sender.join(PATIENCE)
         problems = [p for s in senders for p in s.problems]
-        count = sum(len(s.acknowledged) for s in senders)
         expect_that(not problems, "%d lost or refused of %d (%d loops): %s" % (
-            len(problems), count, loops, "; ".join(problems[:5])))
-        expect_that(count > 200, "only %d deliveries" % count)
-        expect_that(took < 5, "the end took %.1f s" % took)
+            len(problems), count(), loops, "; ".join(problems[:5])))
 
 
 @test("SIGTERM: readiness fails at once, accepting goes on for --shutdown-delay")
 def shutdown_delay(context):
-    server = context.server(plain_hook(), flags=["--shutdown-delay", "2s"])
+    server = context.server(plain_hook(), flags=["--shutdown-delay", "10m"])
     server.signal(signal.SIGTERM)
+    # Within the delay: afterwards nobody would answer.
     wait_until(lambda: server.admin("/readyz")[0] == 503, 1, "/readyz fails")
     answer = server.push()
     expect((answer.status, (answer.field("Connection") or "").lower()), (200, "close"), "a new connection meanwhile")
+    server.kill()
+    server = context.server(plain_hook(), flags=["--shutdown-delay", "2s"])
     began = time.monotonic()
-    expect(server.process.wait(8), 0, "exit status")
-    expect_that(time.monotonic() - began > 0.8, "it ended too early")
+    server.signal(signal.SIGTERM)
+    expect(server.process.wait(PATIENCE), 0, "exit status")
+    expect_that(time.monotonic() - began > 1.9, "it ended too early")
 
 
 @test("SIGTERM: a request whose first bytes came is finished; idle connections are closed")
 def begun_requests(context):
-    server = context.server(plain_hook())
+    server = context.server(plain_hook(), flags=["--shutdown-grace", "10m", "--header-timeout", "60s", "--body-stall-timeout", "2m"])
     body = padded_push(20_000)
     data = request(PATH, body, github(body))
     idle, kept, begun, half = (server.connect() for _ in range(4))
     expect(kept.exchange(data).status, 200, "a first request")
     begun.send(data[:30])
     half.send(data[:10_000])
-    time.sleep(0.2)
+    expect(kept.exchange(data).status, 200, "behind what the others sent: that was read")
     server.signal(signal.SIGTERM)
-    time.sleep(0.3)
+    wait_until(lambda: not server.accepts(), 10, "the listener is closed")
     begun.send(data[30:])
     half.send(data[10_000:])
     for what, connection in (("begun with 30 bytes", begun), ("begun with half the body", half)):
@@ -111,20 +113,18 @@ def begun_requests(context):
         expect((answer.status, (answer.field("Connection") or "").lower()), (200, "close"), what)
         expect_that(connection.is_closed(), what + ": not closed")
     for what, connection in (("idle", idle), ("kept", kept)):
-        rest, closed = read_all(connection.socket, 5)
+        rest, closed = read_all(connection.socket)
         expect((rest, closed), (b"", True), what)
-    expect(server.process.wait(8), 0, "exit status")
+    expect(server.process.wait(PATIENCE), 0, "exit status")
 
 
 @test("a request that never comes to its end does not hold up the shutdown beyond the grace")
 def stuck_request(context):
-    server = context.server(plain_hook(), flags=["--shutdown-grace", "1s"])
+    server = context.server(plain_hook(), flags=["--shutdown-grace", "1s", "--body-timeout", "1h", "--body-stall-timeout", "10m"])
     connection = server.connect()
-    connection.send(request(PATH, b"", github(b"") + [("Content-Length", "1000")], length=False) + b"{")
-    time.sleep(0.2)
-    began = time.monotonic()
-    server.stop(6)
-    expect_that(time.monotonic() - began < 4, "the end took %.1f s with a grace of 1 s" % (time.monotonic() - began))
+    connection.send(request(PATH, b"", github(b"") + [("Content-Length", "1000"), ("Expect", "100-continue")], length=False))
+    expect(connection.answer(interim=True).status, 100, "the request has begun")
+    server.stop()                   # nothing but the grace ends the request so soon
     connection.close()
 
 
@@ -133,13 +133,15 @@ def owed_action(context):
     sink = context.sink(status=503)
     marker = Marker(context.folder)
     server = context.server(plain_hook(
-        actions='\n  - http: {url: "%s", timeout: 2s}%s' % (sink.url, marker.action),
+        actions='\n  - http: {url: "%s", timeout: 60s}%s' % (sink.url, marker.action),
         more="retry: {attempts: 10, backoff: 200ms, maxBackoff: 1s}"), flags=["--allow-exec"])
     bodies = [padded_push(1000, "owed %d" % i) for i in range(10)]
-    for body in bodies:
-        expect(server.push(body).status, 200, "status")
+    sequences = [server.push(body).sequence for body in bodies]
+    expect_that(None not in sequences, "not all were accepted: %r" % sequences)
     wait_until(lambda: len(marker.runs()) >= 10 and sink.seen(), 20, "the exec actions, and attempts at the http ones")
-    time.sleep(1.3)
+    api = Api(server)
+    wait_until(lambda: all([p["outcome"] for p in api.get("/deliveries/%d" % s)[1]["plan"] or []][1:] == ["done"]
+                           for s in sequences), 20, "the exec actions are done")
     server.stop()
     sink.status = 200
     server.start()
@@ -158,7 +160,7 @@ def repeated_signals(context):
             server.signal(number)
         except ProcessLookupError:
             break
-    expect(server.process.wait(8), 0, "exit status")
+    expect(server.process.wait(PATIENCE), 0, "exit status")
     server = context.server(plain_hook())
     server.signal(signal.SIGINT)
-    expect(server.process.wait(8), 0, "exit status after SIGINT")
+    expect(server.process.wait(PATIENCE), 0, "exit status after SIGINT")

@@ -18,7 +18,7 @@ def body(marker):
 
 def storm(server, markers, path="/hooks/team-a/webapp"):
     """Deliveries one after the other on one connection."""
-    with server.connect(30) as connection:
+    with server.connect() as connection:
         for marker in markers:
             expect(connection.exchange(request(path, body(marker), github(body(marker)))).status, 200, "status")
 
@@ -28,7 +28,7 @@ def markers(sink, status=200):
 
 
 def two_routes(context, storm_url, calm_url, flags=()):
-    action = lambda url: '[{http: {url: "%s", timeout: 5s}}]' % url
+    action = lambda url: '[{http: {url: "%s", timeout: 60s}}]' % url
     return context.server(
         {"secret.yaml": secret("webhook-token", TOKEN) + "---\n" + secret("webhook-token", TOKEN, "team-b"),
          "hook.yaml": hook(actions=action(storm_url), more=RETRY) + "---\n"
@@ -146,7 +146,7 @@ def drained(context):
     storm(server, range(1000))
     wait_until(lambda: server.metric("grapnel_trigger_spilled_deliveries") >= 800, 20, "most wait in the journal")
     dead.up()
-    result = context.command("drain", "--data-dir", server.data, "--timeout", "120s", timeout=150)
+    result = context.command("drain", "--data-dir", server.data, "--timeout", "10m", timeout=600)
     expect((result.returncode, result.stdout.strip()), (0, "nothing is owed: %s may go" % server.data),
            "drain\n" + result.stderr)
     expect(sorted(markers(dead)), list(range(1000)), "calls")

@@ -607,7 +607,7 @@ def large(context):
                     if chunks:
                         head = request(path, b"", fields + [("Transfer-Encoding", "chunked")], length=False)
                         data = head + chunked(body, 60_000)
-                    with server.connect(60) as connection:
+                    with server.connect() as connection:
                         answer = connection.exchange(data)
                     with lock:
                         if answer.status != status:
@@ -619,7 +619,7 @@ def large(context):
 
     def send_small(number):
         try:
-            with server.connect(60) as connection:
+            with server.connect() as connection:
                 while not done.is_set() or number + len(small) < 60:
                     content = padded_push(1000 + number, "small")
                     token, status = (TOKEN, 200) if len(small) % 5 else ("wrong", 401)
@@ -655,12 +655,12 @@ def reload_meanwhile(context):
     kube = cluster(context, [git_repository("stays"), git_repository("goes")])
     server = context.server(
         {"secret.yaml": secret("webhook-token", TOKEN), "stays.yaml": hook("stays", actions=reconcile("stays")),
-         "goes.yaml": hook("goes", actions=reconcile("goes"))}, flags=kube.flags)
+         "goes.yaml": hook("goes", actions=reconcile("goes"))}, flags=kube.flags + ["--body-stall-timeout", "2m"])
     body = padded_push(5 << 20, "under way")
     under_way = []
     for name in ("stays", "goes"):
         data = request("/hooks/team-a/" + name, body, github(body))
-        connection = server.connect(60)
+        connection = server.connect()
         context.closers.append(connection.close)
         connection.send(data[:3 << 20])
         under_way.append((name, connection, data[3 << 20:]))

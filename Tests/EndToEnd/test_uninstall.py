@@ -27,7 +27,7 @@ def builder(name="builder"):
             "spec": {"tag": "r.example/b"}}
 
 
-def uninstall(context, kube, *more, timeout=60):
+def uninstall(context, kube, *more, timeout=300):
     return context.command("uninstall", "--kubernetes", "kubeconfig", "--kubeconfig", kube.kubeconfig_path, *more,
                            timeout=timeout)
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 import subprocess
 
-from harness import Connection, Skip, expect, free_port
+from harness import PATIENCE, Connection, Skip, expect, free_port
 
 DAY = 86_400
 
@@ -13,7 +13,7 @@ DAY = 86_400
 def run(*arguments, text=None):
     if not shutil.which(arguments[0]):
         raise Skip("%s is not installed (make deps)" % arguments[0])
-    result = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=300)
     expect(result.returncode, 0, " ".join(arguments) + ": " + result.stderr)
     return result.stdout
 
@@ -81,7 +81,7 @@ class Site:
             context.set_ciphers(suites)
         return context
 
-    def connect(self, client=None, name="localhost", timeout=10, session=None):
+    def connect(self, client=None, name="localhost", timeout=PATIENCE, session=None):
         return TLSConnection(self.port, client or self.client(), name, timeout, session)
 
     def results(self):
@@ -93,7 +93,7 @@ class Site:
 class TLSConnection(Connection):
     """The harness's connection over TLS."""
 
-    def __init__(self, port, client, name="localhost", timeout=10, session=None):
+    def __init__(self, port, client, name="localhost", timeout=PATIENCE, session=None):
         super().__init__(port, timeout)
         try:
             self.socket = client.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False,
@@ -113,7 +113,7 @@ class MemoryClient:
     def __init__(self, site, segment=None):
         self.incoming, self.outgoing, self.segment = ssl.MemoryBIO(), ssl.MemoryBIO(), segment
         self.tls = site.client().wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-        self.socket = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):
@@ -139,11 +139,11 @@ def s_client(port, *arguments, text=""):
     if not shutil.which("openssl"):
         raise Skip("openssl is not installed (make deps)")
     result = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=text,
-                            capture_output=True, text=True, timeout=30)
+                            capture_output=True, text=True, timeout=300)
     return result.returncode, result.stdout + result.stderr
 
 
-def raw(port, data=b"", timeout=10):
+def raw(port, data=b"", timeout=PATIENCE):
     sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
     sock.sendall(data)
     return sock

@@ -26,7 +26,7 @@ import blocks as manual                                             # noqa: E402
 import yaml                                                         # noqa: E402
 from cluster import guide_cluster                                   # noqa: E402
 from guides import GUIDES                                           # noqa: E402
-from harness import ROOT, Failure, Server, Skip, expect, expect_that, free_port, wait_until    # noqa: E402
+from harness import PATIENCE, ROOT, Failure, Server, Skip, expect, expect_that, free_port, wait_until    # noqa: E402
 
 NAMESPACES = ("default", "flux-system", "team-a", "team-b", "team-c", "platform", "build-service")
 PORTS = (9292, 9293, 9443, 8081)
@@ -121,7 +121,7 @@ class Tour:
 
     def look(self, command, status, patterns):
         """Runs a command; one that only looks is repeated for a while, as a reader would who is too early."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE
         while True:
             result = self.shell(command)
             good = result.returncode == status and all(re.search(p, result.stdout) for p in patterns)
@@ -134,7 +134,7 @@ class Tour:
                 for w in self.kube.acts(start)]
 
     def shell(self, command, text=None):
-        return subprocess.run(["bash", "-c", "set -eo pipefail\n" + command], cwd=self.folder, env=self.env, timeout=60, text=True,
+        return subprocess.run(["bash", "-c", "set -eo pipefail\n" + command], cwd=self.folder, env=self.env, timeout=300, text=True,
                               errors="replace", input=text, stdin=None if text else subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -163,7 +163,7 @@ class Tour:
     def stop(self):
         if self.server:
             server, self.server = self.server, None
-            server.stop(30)
+            server.stop()
 
     def end(self):
         if self.server:
