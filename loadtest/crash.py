@@ -32,9 +32,9 @@ from crashkit.journal import Snapshot                                           
 from crashkit.judge import Judge                                                        # noqa: E402
 from crashkit.load import TARGETS, Load, Sent                                           # noqa: E402
 from crashkit.receiver import Receiver                                                  # noqa: E402
-from harness import Closed, Connection, Failure, Server, TOKEN, expect_that, hook, secret   # noqa: E402
+from harness import PATIENCE, Closed, Connection, Failure, Server, TOKEN, expect_that, hook, secret   # noqa: E402
 
-SETTLE_EVERY, SETTLE_SECONDS = 10, 120
+SETTLE_EVERY, SETTLE_SECONDS = 10, 300
 RETRY = "retry: {attempts: 50, backoff: 50ms, maxBackoff: 500ms}"
 SCRIPT = """#!/bin/sh
 # Notes by whom and for which delivery it was run.
@@ -95,7 +95,7 @@ class Crash:
         self.cluster.begin(self.epoch)
         self.server.loops = self.options.loops or 1 + self.epoch % 2
         self.log_offset = len(self.server.log_text())
-        self.server.start(ready=ready, seconds=60)
+        self.server.start(ready=ready)
         self.commands.epochs[str(self.server.process.pid)] = self.epoch
 
     def kill(self):
@@ -126,7 +126,7 @@ class Crash:
             self.sent.acknowledged.append(name)
             self.deliveries += 1
         self.kill()
-        load.join(30)
+        load.join(PATIENCE)
         expect_that(not load.is_alive(), "the load does not end")
         expect_that(not load.others, "answers other than 2xx: %r" % load.others)
         self.sent.acknowledged += load.acknowledged
@@ -178,7 +178,7 @@ class Crash:
                     raise Failure("not acted on after %d s: %r" % (SETTLE_SECONDS, self.lost[:10]))
         time.sleep(1.5)
         self.judge.collect()
-        self.server.stop(30)
+        self.server.stop()
 
     def report(self, seconds):
         wrong, explained = self.judge.repeats()

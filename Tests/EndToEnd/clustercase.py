@@ -221,6 +221,11 @@ class Case:
     def writes_to(self, plural, start=0):
         return [w for w in self.kube.writes_since(start) if w["resource"] == plural]
 
+    def written(self, plural, start=0, name=None):
+        """(part, status) of each write. One by what the watch had not told yet is refused, writes nothing, and is made again."""
+        return sorted((w["subresource"], w["status"]) for w in self.writes_to(plural, start)
+                      if w["status"] != 409 and name in (None, w["name"]))
+
     def report(self, title):
         slowest = max(self.times, key=lambda t: t[1])
         print("     %s: %d changes in force after %.0f ms in the middle, %.0f ms at most (%s)" % (

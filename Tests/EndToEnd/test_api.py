@@ -156,7 +156,13 @@ def many_connections(context):
     finally:
         for connection in held:
             connection.close()
-    wait_until(lambda: Api(server).get("/journal")[0] == 200, 20, "the API answers again")
+
+    def answers():
+        try:
+            return Api(server).get("/journal")[0] == 200
+        except (Closed, OSError):               # the server has not seen yet that the others are gone
+            return False
+    wait_until(answers, 20, "the API answers again")
 
 
 # - Deliveries

@@ -51,15 +51,16 @@ def renewed(context):
 
 @test("cluster owner: a controller that stops is noticed while we run, and one that comes back is too")
 def stops_and_returns(context):
-    # Renewed 50 s ago: it may live, and a look later it cannot. Renewed 600 s ago: it is gone, until it renews again.
-    ending = start(context, lease(time.time() - 50))
-    gone = start(context, lease(time.time() - 600))
-    ending_server, gone_server = ending.server(status="auto"), gone.server(status="auto")
+    # Renewed 30 s ago: it may live, and half a minute later it cannot. Renewed 600 s ago: it is gone, until it renews again.
+    ending, gone = start(context), start(context, lease(time.time() - 600))
+    ending.kube.put(lease(time.time() - 30))
+    ending_server = ending.server(status="auto")
     check_read_only(ending, ending_server)
+    gone_server = gone.server(status="auto")
     check_ours(gone, gone_server)
     renewing = Renewing(gone.kube)
     context.closers.append(renewing.stop)
-    wait_until(lambda: OURS in ending_server.log_text(), 25, "the Receivers are ours")
+    wait_until(lambda: OURS in ending_server.log_text(), 120, "the Receivers are ours")
     check_ours(ending, ending_server)
     wait_until(lambda: THEIRS in gone_server.log_text(), 25, "the Receivers are the controller's again")
     before = len(gone.kube.writes_since())
@@ -87,7 +88,8 @@ def released(context):
 
 @test("cluster owner: --flux-namespace says where the Lease is")
 def elsewhere(context):
-    case = start(context, lease(time.time(), namespace="gitops"))
+    case = start(context)
+    context.closers.append(Renewing(case.kube, namespace="gitops").stop)
     check_read_only(case, case.server("--flux-namespace", "gitops", status="auto"))
 
 
@@ -105,5 +107,6 @@ def forbidden_unknown(context):
 
 @test("cluster owner: auto is what happens without the flag")
 def default(context):
-    case = start(context, lease(time.time()))
+    case = start(context)
+    context.closers.append(Renewing(case.kube).stop)
     check_read_only(case, case.server(status=None))

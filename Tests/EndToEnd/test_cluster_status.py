@@ -257,8 +257,7 @@ def quiet(context):
     again = [w["path"] for w in kube.writes_since(before) if w["resource"] in ("receivers", "hooks")
              and w["name"] != "marker"]
     expect(again, [], "writes to what says already what it should")
-    writes = [(w["subresource"], w["status"]) for w in case.writes_to("receivers") if w["name"] == "marker"]
-    expect(sorted(writes), [("", 200), ("status", 200)], "writes to a new Receiver")
+    expect(case.written("receivers", name="marker"), [("", 200), ("status", 200)], "writes to a new Receiver")
 
 
 @test("cluster status: a conflict and a failing API server keep the status from nobody")

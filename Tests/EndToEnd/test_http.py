@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from harness import (PATIENCE, TOKEN, Closed, Connection, Failure, chunked, delivery_id, expect, expect_in, expect_that, github,
+from harness import (TOKEN, Closed, Connection, Failure, chunked, delivery_id, expect, expect_in, expect_that, github,
                      hook, padded_push, payload, plain_hook, read_all, request, secret, sign, wait_until)
 from registry import test
 

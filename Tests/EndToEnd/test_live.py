@@ -33,7 +33,7 @@ def start(context, kube, *more, env=None, **options):
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
 
 
-def finish(context, process, seconds=240):
+def finish(context, process, seconds=600):
     try:
         return process.wait(seconds), process.stdout.read()
     finally:

@@ -98,7 +98,7 @@ def removes(context):
 def running_replica(context):
     kube = filled(context)
     held = lease(name="grapnel", namespace="default", holder="grapnel-0_abc", renewed=0)
-    held["spec"]["leaseDurationSeconds"] = 3
+    held["spec"]["leaseDurationSeconds"] = 10
     kube.put(held)
     ending = threading.Event()
 
