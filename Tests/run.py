@@ -128,7 +128,7 @@ def run_end_to_end(options, more):
     verdicts, tally = os.path.join(ROOT, ".build", "end-to-end.json"), Tally()
     count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", "run.py"), "--grapnel", GRAPNEL,
                                      "--json", verdicts] + (["--long"] if options.long else []) + more,
-                   7200 if options.long else 1500)
+                   7200)
     return tally
 
 
@@ -155,7 +155,7 @@ def demo(options):
         return Tally.of_failure("demo", "there is no release binary")
     tally = Tally()
     for name in ("demo.py", "demo_cluster.py"):
-        tally.add(simple(name, [sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 120))
+        tally.add(simple(name, [sys.executable, os.path.join(ROOT, "Tests", "EndToEnd", name), "--grapnel", GRAPNEL], 900))
     return tally
 
 
@@ -163,7 +163,7 @@ def guides(options):
     """The manuals' commands and manifests, run as they stand there."""
     tally, verdicts = Tally(), os.path.join(ROOT, ".build", "guides.json")
     count_verdicts(tally, verdicts, [sys.executable, os.path.join(ROOT, "Tests", "Guides", "run.py"), "--grapnel", GRAPNEL,
-                                     "--json", verdicts], 600)
+                                     "--json", verdicts], 3600)
     return tally
 
 
@@ -200,7 +200,7 @@ def judge_vectors(program, source, tally):
     if os.path.exists(verdicts):
         os.remove(verdicts)
     run([sys.executable, program, "--grapnel", GRAPNEL, "--source", source] + CONFORMANCE_SELECTION
-        + ["--json", verdicts], 1200, log)
+        + ["--json", verdicts], 3600, log)
     if not os.path.exists(verdicts):
         show_end(log, 20)
         tally.fail("conformance vectors, routes from %s" % source, "ended without verdicts")
@@ -222,7 +222,7 @@ def judge_vectors(program, source, tally):
 def deployment(options):
     """Manifests, chart, packages, dashboards: rendered, validated, held against the binary."""
     log = os.path.join(ROOT, ".build", "deploy.log")
-    status = run([sys.executable, os.path.join(ROOT, "Tests", "Deploy", "run.py")], 900, log)
+    status = run([sys.executable, os.path.join(ROOT, "Tests", "Deploy", "run.py")], 3600, log)
     with open(log, encoding="utf-8", errors="replace") as f:
         text = f.read()
     counts = re.findall(r"(\d+) passed, (\d+) failed, (\d+) skipped", text)

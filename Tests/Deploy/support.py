@@ -47,7 +47,7 @@ def program(name):
 
 def run(*command, **more):
     """Standard output; a failed test when the program fails."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, **more)
     assert result.returncode == 0, "%s ended with %d: %s%s" % (command[0], result.returncode, result.stdout[-2000:], result.stderr[-2000:])
     return result.stdout
 
@@ -119,7 +119,7 @@ def _chart(values, name, namespace):
     values = json.loads(values)
     request = {"chart": CHART, "values": values or {}, "release": {"Name": name, "Namespace": namespace, "Service": "Helm", "Revision": 1,
                                                                   "IsInstall": True, "IsUpgrade": False}}
-    result = subprocess.run([chart_renderer()], input=json.dumps(request), capture_output=True, text=True, timeout=60)
+    result = subprocess.run([chart_renderer()], input=json.dumps(request), capture_output=True, text=True, timeout=600)
     if result.returncode != 0:
         raise ChartFailure(result.stderr.strip())
     texts = json.loads(result.stdout)

@@ -99,7 +99,7 @@ def server():
             with open(os.path.join(folder, "hook.yaml"), "w", encoding="utf-8") as f:
                 # JSON: no YAML reader's idea of what a text is comes in between.
                 f.write(json.dumps(hook(spec)) + "\n---\n" + json.dumps(secret) + "\n")
-            result = subprocess.run([support.grapnel, "check", "--manifests", folder, "--allow-exec"], capture_output=True, text=True, timeout=30,
+            result = subprocess.run([support.grapnel, "check", "--manifests", folder, "--allow-exec"], capture_output=True, text=True, timeout=600,
                                     env={"PATH": "/usr/bin:/bin"})
             assert result.returncode == wanted, "%s: status %d: %s" % (name, result.returncode, result.stderr or result.stdout)
 

@@ -82,6 +82,6 @@ def settings():
             with open(folder + "/grapnel.yaml", "w") as f:
                 f.write(text)
             result = subprocess.run([support.grapnel, "check", "--config", folder + "/grapnel.yaml", "--manifests", folder + "/manifests"],
-                                    capture_output=True, text=True, timeout=30, env={"PATH": "/usr/bin:/bin"})
+                                    capture_output=True, text=True, timeout=600, env={"PATH": "/usr/bin:/bin"})
             assert result.returncode == 0, "%s: %s" % (name, result.stderr)
             assert isinstance(yaml.safe_load(text), dict), name

@@ -24,7 +24,7 @@ def unit():
 def confined():
     program = support.program("systemd-analyze")
     result = subprocess.run([program, "security", "--offline=yes", os.path.join(support.DEPLOY, "systemd", "grapnel.service")],
-                            capture_output=True, text=True, timeout=60)
+                            capture_output=True, text=True, timeout=600)
     if "offline" in result.stderr:
         raise support.Skip("this systemd-analyze cannot judge a file")
     score = re.search(r"exposure level for grapnel.service: ([0-9.]+)", result.stdout)
@@ -38,7 +38,7 @@ def verified():
         path = os.path.join(folder, "grapnel.service")
         with open(path, "w") as f:
             f.write(support.read("deploy", "systemd", "grapnel.service").replace("/usr/bin/grapnel", "/bin/true"))
-        result = subprocess.run([program, "verify", "--man=no", path], capture_output=True, text=True, timeout=60)
+        result = subprocess.run([program, "verify", "--man=no", path], capture_output=True, text=True, timeout=600)
         none(line for line in result.stderr.splitlines() if "grapnel.service" in line)
 
 
@@ -129,7 +129,7 @@ def deb():
         if shutil.which("lintian"):
             # The stand-in is no server: what lintian says of its contents does not count.
             tags = "hardening-no-pie,unstripped-binary-or-object,embedded-library,hardening-no-fortify-functions"
-            result = subprocess.run(["lintian", "--no-cfg", "--allow-root", "--suppress-tags", tags, path], capture_output=True, text=True, timeout=120)
+            result = subprocess.run(["lintian", "--no-cfg", "--allow-root", "--suppress-tags", tags, path], capture_output=True, text=True, timeout=600)
             none(line for line in result.stdout.splitlines() if line.startswith(("E:", "W:")))
 
 
