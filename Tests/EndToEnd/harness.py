@@ -24,8 +24,12 @@ PAYLOADS = os.path.join(ROOT, "Tests", "Fixtures", "payloads")
 
 
 # Seconds. A limit only stops what hangs: however slow the machine and whatever runs beside a test, nothing that is waited for
-# takes so long, and nothing that is waited for is proven by having come sooner.
-PATIENCE = 60
+# takes so long. It proves something only beside a setting by which a server would wait for longer: LONG_LIMITS, IDLE.
+PATIENCE = 45
+
+# Limits of a server above PATIENCE: what ends sooner was not ended by them.
+IDLE = ["--idle-timeout", "5m", "--busy-idle-timeout", "5m"]
+LONG_LIMITS = ["--header-timeout", "60s", "--body-timeout", "1h", "--body-stall-timeout", "10m"]
 
 
 class Failure(AssertionError):
@@ -398,7 +402,7 @@ class Server:
             command += ["--config", self.config]
         return command + ["--manifests", self.manifests, "--data-dir", self.data,
                           "--listen", "127.0.0.1:%d" % self.port, "--admin-listen", "127.0.0.1:%d" % self.admin_port,
-                          "--loops", str(self.loops)] + self.flags
+                          "--loops", str(self.loops)] + ([] if "--idle-timeout" in self.flags else IDLE) + self.flags
 
     def start(self, ready=True, seconds=PATIENCE):
         """Starts (again, on the same data). With `ready`, returns when /readyz says 200."""

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from harness import (TOKEN, Closed, Connection, Failure, chunked, delivery_id, expect, expect_in, expect_that, github,
+from harness import (LONG_LIMITS, TOKEN, Closed, Connection, Failure, chunked, delivery_id, expect, expect_in, expect_that, github,
                      hook, padded_push, payload, plain_hook, read_all, request, secret, sign, wait_until)
 from registry import test
 
@@ -243,8 +243,8 @@ def sizes(context):
 
 @test("bodies that have to wait for memory are all taken in the end, and none is mixed up", alone=True)
 def memory_for_bodies(context):
-    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "60s",
-                                                   "--body-timeout", "1h", "--body-stall-timeout", "10m"])
+    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "60s"]
+                            + LONG_LIMITS)
     results = []
 
     def deliver(number):
@@ -274,8 +274,8 @@ def memory_for_bodies(context):
 
 @test("a body that finds no memory in time is answered 503, with Retry-After")
 def no_memory(context):
-    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "500ms",
-                                                   "--body-timeout", "1h", "--body-stall-timeout", "10m"])
+    server = context.server(plain_hook(), flags=["--max-body", "1MiB", "--body-memory", "1MiB", "--body-memory-wait", "500ms"]
+                            + LONG_LIMITS)
     holder = server.connect()
     body = padded_push(900_000)
     holder.send(request(PATH, body, github(body))[:2000])
@@ -309,7 +309,7 @@ def first_answered(server):
 @test("a head that does not come in time is answered 408")
 def header_timeout(context):
     server = context.server(plain_hook(), flags=["--header-timeout", "1s"])
-    patient = context.server(plain_hook(), flags=["--header-timeout", "60s"])
+    patient = context.server(plain_hook(), flags=LONG_LIMITS)
     with patient.connect() as other, server.connect() as connection:
         began = time.monotonic()
         other.send(good()[:40])
@@ -336,18 +336,22 @@ def header_timeout(context):
 @test("a body that does not come in time is answered 408")
 def body_timeout(context):
     server = context.server(plain_hook(), flags=["--body-timeout", "1s", "--body-stall-timeout", "1s"])
-    with server.connect() as connection:
+    patient = context.server(plain_hook(), flags=LONG_LIMITS)
+    with patient.connect() as other, server.connect() as connection:
+        other.send(good()[:-5])
         connection.send(good()[:-5])
         expect(connection.answer().status, 408, "a body that stops")
         expect_that(connection.is_closed(), "the connection stays open after 408")
+        expect_that(other.stays_open(), "a body whose time is not over was answered")
 
 
 @test("an idle connection is closed without a word")
 def idle_timeout(context):
     server = context.server(plain_hook(), flags=["--idle-timeout", "1s"])
-    with server.connect() as connection:
+    with context.server(plain_hook()).connect() as other, server.connect() as connection:
         data, closed = read_all(connection.socket)
         expect((data, closed), (b"", True), "a connection that says nothing")
+        expect_that(other.stays_open(), "a connection to a server that gives it more time was closed")
     with first_answered(server) as connection:
         data, closed = read_all(connection.socket)
         expect((data, closed), (b"", True), "a kept connection that says nothing more")
@@ -355,7 +359,7 @@ def idle_timeout(context):
 
 @test("slow senders do not delay others")
 def slow_neighbours(context):
-    server = context.server(plain_hook(), flags=["--header-timeout", "60s"])
+    server = context.server(plain_hook(), flags=LONG_LIMITS)
     slow = [server.connect() for _ in range(100)]
     try:
         for connection in slow:
@@ -531,7 +535,7 @@ def nothing_echoed(context):
 
 @test("a half-closed peer is still answered")
 def half_closed(context):
-    server = context.server(plain_hook())
+    server = context.server(plain_hook(), flags=LONG_LIMITS)
     for data in (good(), fields(("Transfer-Encoding", "chunked")) + chunked(BODY, 5)):
         with server.connect() as connection:
             connection.send(data)
@@ -562,7 +566,7 @@ def vanished(context):
 
 @test("noise on the socket neither crashes nor blocks the server")
 def noise(context):
-    server = context.server(plain_hook())
+    server = context.server(plain_hook(), flags=LONG_LIMITS)
     seed = random.randrange(1 << 32)
     generator = random.Random(seed)
     template = good()
@@ -592,7 +596,7 @@ def noise(context):
 
 @test("more connections than allowed are closed at once, the others are served")
 def connection_limit(context):
-    server = context.server(plain_hook(), flags=["--max-connections", "100"])
+    server = context.server(plain_hook(), flags=["--max-connections", "100"] + LONG_LIMITS)
     connections, refused_count = [], 0
     try:
         for _ in range(120):

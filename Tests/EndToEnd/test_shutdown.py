@@ -5,7 +5,7 @@ import threading
 import time
 
 from apikit import Api
-from harness import (PATIENCE, Closed, Connection, Marker, delivery_id, expect, expect_that, github, padded_push,
+from harness import (LONG_LIMITS, PATIENCE, Closed, Connection, Marker, delivery_id, expect, expect_that, github, padded_push,
                      payload, plain_hook, read_all, request, wait_until)
 from registry import test
 
@@ -96,7 +96,7 @@ def shutdown_delay(context):
 
 @test("SIGTERM: a request whose first bytes came is finished; idle connections are closed")
 def begun_requests(context):
-    server = context.server(plain_hook(), flags=["--shutdown-grace", "10m", "--header-timeout", "60s", "--body-stall-timeout", "2m"])
+    server = context.server(plain_hook(), flags=["--shutdown-grace", "10m"] + LONG_LIMITS)
     body = padded_push(20_000)
     data = request(PATH, body, github(body))
     idle, kept, begun, half = (server.connect() for _ in range(4))
@@ -120,7 +120,7 @@ def begun_requests(context):
 
 @test("a request that never comes to its end does not hold up the shutdown beyond the grace")
 def stuck_request(context):
-    server = context.server(plain_hook(), flags=["--shutdown-grace", "1s", "--body-timeout", "1h", "--body-stall-timeout", "10m"])
+    server = context.server(plain_hook(), flags=["--shutdown-grace", "1s"] + LONG_LIMITS)
     connection = server.connect()
     connection.send(request(PATH, b"", github(b"") + [("Content-Length", "1000"), ("Expect", "100-continue")], length=False))
     expect(connection.answer(interim=True).status, 100, "the request has begun")

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 
 from fakekube import cluster, outcomes, settled
-from harness import (ROOT, TOKEN, Failure, chunked, delivery_id, expect, expect_in, expect_that, github, hook,
+from harness import (LONG_LIMITS, ROOT, TOKEN, Failure, chunked, delivery_id, expect, expect_in, expect_that, github, hook,
                      padded_push, payload, request, secret, sign, wait_until)
 from registry import test
 
@@ -655,7 +655,7 @@ def reload_meanwhile(context):
     kube = cluster(context, [git_repository("stays"), git_repository("goes")])
     server = context.server(
         {"secret.yaml": secret("webhook-token", TOKEN), "stays.yaml": hook("stays", actions=reconcile("stays")),
-         "goes.yaml": hook("goes", actions=reconcile("goes"))}, flags=kube.flags + ["--body-stall-timeout", "2m"])
+         "goes.yaml": hook("goes", actions=reconcile("goes"))}, flags=kube.flags + LONG_LIMITS)
     body = padded_push(5 << 20, "under way")
     under_way = []
     for name in ("stays", "goes"):

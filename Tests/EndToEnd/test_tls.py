@@ -5,6 +5,7 @@ What concerns bytes on the wire runs with epoll and with io_uring.
 import contextlib
 import itertools
 import os
+import select
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from harness import (TOKEN, Closed, Skip, delivery_id, expect, expect_that, free_port, github, padded_push, payload,
+from harness import (LONG_LIMITS, TOKEN, Closed, Skip, delivery_id, expect, expect_that, free_port, github, padded_push, payload,
                      plain_hook, read_all, request, wait_until)
 from registry import test
 from tlskit import Authority, MemoryClient, Site, put, raw, run, s_client
@@ -338,8 +339,10 @@ def tls_only(context):
 @test("half-open handshakes are closed at the deadline; a connection that finished goes on")
 def half_open(context):
     def use(site, method):
+        patient = Site(context, plain_hook(), flags=["--io", method, "--tls-handshake-timeout", "30s"])
         with finished(site) as done:
             started = time.monotonic()
+            other = raw(patient.port)
             silent = raw(site.port)
             begun = raw(site.port, bytes.fromhex("1603010200010001fc0303"))
             slow = raw(site.port)
@@ -347,6 +350,9 @@ def half_open(context):
                 data, closed = read_all(sock)
                 expect((data, closed), (b"", True), what)
                 expect_that(time.monotonic() - started > 0.95, "%s after %.2f s" % (what, time.monotonic() - started))
+            # It is the limit that was set: a server with another one waits on.
+            expect_that(not select.select([other], [], [], 0)[0] or time.monotonic() - started > 29, "the other one is closed")
+            other.close()
             flight = itertools.cycle(bytes.fromhex("1603010200"))
 
             def is_ended():
@@ -370,7 +376,7 @@ def plain(context):
                 sock.sendall(data)
             except OSError:
                 pass
-            data, closed = read_all(sock)
+            data, closed = read_all(sock, 25)           # before the handshake's time is over
             expect_that(closed and (data == b"" or data[:1] == b"\x15"), "%r, closed %r" % (data[:50], closed))
             sock.close()
         expect(site.results()["plain_http"], 2, "counted")
@@ -378,7 +384,7 @@ def plain(context):
         expect(small.recv(10), b"", "an end, not a reset")
         with site.connect() as connection:
             expect(push(connection).status, 200, "TLS afterwards")
-    with_both(context, use)
+    with_both(context, use, flags=["--tls-handshake-timeout", "30s"])
 
 
 @test("close_notify both ways: after Connection: close, at the idle timeout, and a delivery before a half-close is answered")
@@ -400,7 +406,7 @@ def goodbye(context):
             records, closed = read_all(connection.socket)
             expect_that(closed and len(records) < 600, "%d bytes, closed %r" % (len(records), closed))
         expect(site.server.metrics()['grapnel_journal_records_total{type="delivery"}'], 1, "records")
-    with_both(context, use)
+    with_both(context, use, flags=LONG_LIMITS)
 
     def idle(site, method):
         with finished(site) as connection:
@@ -421,7 +427,7 @@ def one_byte(context):
             client.step(client.tls.do_handshake)
             client.tls.write(request(HOOK, body, github(body)))
             expect_that(client.step(lambda: client.tls.read(1000)).startswith(b"HTTP/1.1 200 "), "one byte a segment")
-    with_both(context, use, flags=["--header-timeout", "60s", "--tls-handshake-timeout", "30s"])
+    with_both(context, use, flags=[*LONG_LIMITS, "--tls-handshake-timeout", "30s"])
 
     def late(site, method):
         with finished(site) as connection:
@@ -453,7 +459,7 @@ def many(context):
         expect(failures, [], method)
         expect(site.server.metrics()['grapnel_journal_records_total{type="delivery"}'], 600, "records")
         expect(site.results()["ok"], 200, "handshakes")
-    with_both(context, use, loops=2, flags=["--header-timeout", "60s", "--tls-handshake-timeout", "30s"])
+    with_both(context, use, loops=2, flags=[*LONG_LIMITS, "--tls-handshake-timeout", "30s"])
 
 
 @test("SIGTERM: deliveries that have begun are answered over TLS, then close_notify")
@@ -472,7 +478,7 @@ def shutdown(context):
         expect((answer.status, answer.field("Connection")), (200, "close"), "begun before the signal")
         expect(busy.socket.recv(1), b"", "close_notify")
         expect(idle.socket.recv(1), b"", "close_notify of an idle one")
-    with_both(context, use, flags=["--shutdown-grace", "10m", "--body-stall-timeout", "2m"])
+    with_both(context, use, flags=["--shutdown-grace", "10m", *LONG_LIMITS])
 
 
 @test("a certificate that expires within 14 days is warned of, an expired one is an error in the log")
