@@ -71,6 +71,19 @@ def wait_until(condition, seconds, what, every=0.02):
         time.sleep(every)
 
 
+def expect_soon(look, wanted, what):
+    """`expect` of what is told a moment later than it happens: a figure, a line of the log."""
+    seen = []
+
+    def is_so():
+        seen[:] = [look()]
+        return seen[0] == wanted
+    try:
+        wait_until(is_so, 0, what)
+    except Failure:
+        expect(seen[0], wanted, what)
+
+
 def payload(name):
     with open(os.path.join(PAYLOADS, name), "rb") as f:
         return f.read()

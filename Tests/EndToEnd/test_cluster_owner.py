@@ -2,7 +2,7 @@
 import time
 
 from clustercase import FINALIZER, Case, Renewing, flux_path, git, hook, lease, receiver, secret, written_by
-from harness import expect, expect_that, wait_until
+from harness import expect, expect_soon, wait_until
 from registry import test
 
 OURS = "the status of Receivers is written by this server"
@@ -28,7 +28,7 @@ def check_read_only(case, server):
 
 def check_ours(case, server, seconds=10):
     case.ready(seconds=seconds)
-    expect_that(OURS in server.log_text(), "the log does not say whose the status is")
+    expect_soon(lambda: OURS in server.log_text(), True, "the log says whose the status is")
     expect(case.receiver()["metadata"]["finalizers"], [FINALIZER], "finalizers")
     case.status_becomes(server, flux_path(), 400, "the path that the token makes")
     expect(server.probe(GIVEN), 404, "the path of the old status")

@@ -6,7 +6,7 @@ import time
 
 from clustercase import FLUX, HOOK, PUSH, TOKEN, Case, flux_path, git, hook, hook_path, receiver, secret
 from fakekube import outcomes, settled
-from harness import expect, expect_that, free_port, github, request, wait_until
+from harness import expect, expect_soon, expect_that, free_port, github, request, wait_until
 from harness import hook as hook_file
 from harness import secret as secret_file
 from registry import test
@@ -273,7 +273,7 @@ def restart(context):
     wait_until(lambda: len(clusters.acts("local")) >= 4, 20, "with its share of the one for both")
     clusters.expect_acts("after the restart", local=["team-a/webapp"] * 4, there=[])
     wait_until(lambda: server.metric("grapnel_journal_owed_deliveries") == 4, 20, "4 are owed to the one that is away")
-    expect(server.metric("grapnel_cluster_waiting_deliveries"), 4, "waiting for its lists")
+    expect_soon(lambda: server.metric("grapnel_cluster_waiting_deliveries"), 4, "waiting for its lists")
     # Once more, before it is back.
     server.kill()
     server.start()
@@ -303,10 +303,11 @@ def refused(context):
     while time.monotonic() - began < 14:
         expect(probe(server, "/hook/" + "0" * 64), 503, "an unknown path")
         time.sleep(0.5)
-    expect(server.metric("grapnel_cluster_waiting_deliveries"), 3, "waiting deliveries")
+    expect_soon(lambda: server.metric("grapnel_cluster_waiting_deliveries"), 3, "waiting deliveries")
     expect_that("401" in clusters.page(server) or "Unauthorized" in clusters.page(server), clusters.page(server))
     kube.starting, clusters.kubes["mute"].delay = None, 0
     wait_until(lambda: len(clusters.acts("there")) == 3, 60, "what was owed is done")
+    settled(server, owed)
     expect([o["code"] for o in outcomes(server) if o.get("cluster") == "there"], ["done"] * 3, "outcomes")
     expect(len(owed), 3, "deliveries")
 
@@ -337,7 +338,7 @@ def images(context):
     expect((answer.status, answer.decision), (202, "accepted"), "the notification")
     acts = lambda name: [w["name"] for w in clusters.kubes[name].acts()]
     wait_until(lambda: acts("local") == ["here"], 20, "the refresh in the living cluster")
-    expect(server.metric("grapnel_cluster_waiting_deliveries"), 1, "waiting for the other")
+    expect_soon(lambda: server.metric("grapnel_cluster_waiting_deliveries"), 1, "waiting for the other")
     clusters.kubes["there"].up()
     wait_until(lambda: acts("there") == ["there"], 60, "the refresh in the other")
     expect(acts("local"), ["here"], "refreshes in the first")
@@ -389,7 +390,7 @@ def tenants(context):
                         entries={"hosted": {"hosts": ["B.example.org", "c.example.org"]}})
     server = clusters.server()
     wait_until(lambda: probe(server, hook_path("intruder")) == 503, 10, "the intruder is known and not ready")
-    expect_that("acts in its own cluster only" in server.log_text(), server.tail(40))
+    expect_soon(lambda: "acts in its own cluster only" in server.log_text(), True, "the reason in the log")
     settled(server, [push(server, hook_path("webapp"))])
     clusters.expect_acts("the first keeps the path", local=["team-a/webapp"], there=[], hosted=[])
     case, of = clusters.case, lambda cluster, name: clusters.kubes[cluster].get(HOOK, "Hook", "team-a", name)
@@ -420,7 +421,7 @@ def catalog_off(context):
     clusters.serves(server, flux_path("near"))
     expect(probe(server, flux_path()), 404, "a receiver of a cluster that is only acted on")
     expect(probe(server, "/hooks/team-a/match"), 503, "a match where nothing is read")
-    expect_that("catalog: true" in server.log_text(), server.tail(30))
+    expect_soon(lambda: "catalog: true" in server.log_text(), True, "the remedy in the log")
     settled(server, [push(server, "/hooks/team-a/far"), push(server, flux_path("near"))])
     clusters.expect_acts("named", far=["team-a/webapp"], near=["team-a/near"])
     expect(clusters.kubes["far"].all("leases"), [], "Leases where no status is written")

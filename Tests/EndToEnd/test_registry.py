@@ -27,7 +27,7 @@ BUILDER = "/apis/build.pivotal.io/v1alpha1/namespaces/team-a/builders/java"
 class Registry:
     """A docker-registry with one notification endpoint, on loopback. `host` is the URL by which clients know it."""
 
-    def __init__(self, context, endpoint, authorization=None, timeout="2s", host=None):
+    def __init__(self, context, endpoint, authorization=None, timeout="60s", host=None):
         binary = shutil.which("docker-registry")
         if not binary:
             raise Skip("docker-registry is not installed (make deps)")

@@ -3,7 +3,7 @@ import threading
 import time
 
 from fakekube import cluster, settled
-from harness import PATIENCE, delivery_id, expect, expect_that, padded_push, plain_hook, wait_until
+from harness import PATIENCE, delivery_id, expect, expect_soon, expect_that, padded_push, plain_hook, wait_until
 from registry import test
 
 QUICK = "retry: {attempts: 10, backoff: 100ms, maxBackoff: 500ms}"
@@ -64,8 +64,8 @@ def lost_one(context, action, resource, key):
     answer = server.push(padded_push(1000, "lost"))
     settled(server, [answer])
     expect(len(made(kube, key)), 1, "objects after two lost answers")
-    expect_that(server.metric("grapnel_trigger_retries_total") >= 1, "the attempt was not repeated")
-    expect(server.metrics()['grapnel_trigger_outcomes_total{action="%s",outcome="done"}' % (
+    expect_soon(lambda: server.metric("grapnel_trigger_retries_total") >= 1, True, "the attempt was repeated")
+    expect_soon(lambda: server.metrics()['grapnel_trigger_outcomes_total{action="%s",outcome="done"}' % (
         "openshift-build" if resource == "buildconfigs" else "s2i-run")], 1, "done")
     # The next delivery of the same commit is another: it builds.
     settled(server, [server.push(padded_push(1000, "lost"), delivery=delivery_id())])

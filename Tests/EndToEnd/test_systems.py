@@ -9,8 +9,8 @@ import time
 import urllib.parse
 
 from fakekube import cluster, outcomes, settled
-from harness import (LONG_LIMITS, ROOT, TOKEN, Failure, chunked, delivery_id, expect, expect_in, expect_that, github, hook,
-                     padded_push, payload, request, secret, sign, wait_until)
+from harness import (LONG_LIMITS, ROOT, TOKEN, Failure, chunked, delivery_id, expect, expect_in, expect_soon, expect_that,
+                     github, hook, padded_push, payload, request, secret, sign, wait_until)
 from registry import test
 
 FIXTURES = os.path.join(ROOT, "Tests", "Fixtures")
@@ -737,7 +737,7 @@ def figures(context):
                server.post(s2i_path("general") + "?secretCode=" + CODE, b"{}", [JSON])]
     settled(server, answers)
     expect(len(kube.acts()), 2, "writes")
-    done = {k: v for k, v in server.metrics().items()
-            if k.startswith("grapnel_trigger_outcomes_total") and 'outcome="done"' in k and v}
-    expect(done, {'grapnel_trigger_outcomes_total{action="%s",outcome="done"}' % name: 1
+    done = lambda: {k: v for k, v in server.metrics().items()
+                    if k.startswith("grapnel_trigger_outcomes_total") and 'outcome="done"' in k and v}
+    expect_soon(done, {'grapnel_trigger_outcomes_total{action="%s",outcome="done"}' % name: 1
                   for name in ("openshift-build", "s2i-run")}, "what was done")
