@@ -233,7 +233,7 @@ def reconnects(context):
             server.start()
             between = [server.push().sequence for _ in range(5)]
             wait_until(lambda: set(between) <= set(numbers()), 90, "what came meanwhile is printed")
-            expect_that(any("connected again" in line for line in tail.errors), "not told: %r" % tail.errors)
+            wait_until(lambda: any("connected again" in line for line in tail.errors), 30, "that it is connected again is told")
             tail.errors.clear()
         expect(tail.end(signal.SIGINT), 0, "exit status")
         found = numbers()
