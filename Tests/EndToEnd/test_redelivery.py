@@ -105,7 +105,7 @@ def figures(context):
     chosen = desk.api.post("/redeliveries", {"filter": {"since": "1h"}, "limit": 2, "dryRun": True})[1]["selection"]
     expect(chosen, {"dryRun": True, "matched": 10, "count": 2, "beyondLimit": 3, "isComplete": False,
                     "skippedOwed": 3, "skippedDuplicates": 1, "skippedRedelivered": 0, "skippedGone": 1,
-                    "skippedUnfit": 0, "sequences": dead[:2]}, "the selection")
+                    "skippedUnfit": 0, "covered": 0, "sequences": dead[:2]}, "the selection")
     text = desk.run("--since", "1h", "--limit", "2", "--dry-run").stdout
     lines = text.splitlines()
     expect(lines[0], "2 deliveries would be redelivered, oldest first, of 10 that match", "dry run")

@@ -70,6 +70,13 @@ final class SampleJournal {
         _ = writer.commit(now: now)
     }
 
+    /// One action of it, or all, was left to a later one.
+    func merge(_ sequence: UInt64, into later: UInt64, planIndex: UInt16 = Journal.OutcomeEntry.wholeDelivery) {
+        writer.appendOutcomes(
+            [Journal.OutcomeEntry(sequence: sequence, planIndex: planIndex, outcome: .merged, detail: later)], now: now)
+        _ = writer.commit(now: now)
+    }
+
     /// Takes a delivery of another one over.
     @discardableResult
     func adopt(_ sequence: UInt64, of other: SampleJournal) throws -> UInt64 {

@@ -57,13 +57,15 @@ extension AdminAPI {
     func select(
         _ filter: DeliveryFilter, before cursor: PageCursor?, limit: Int, deadline: UInt64
     ) throws(JournalError) -> DeliveryIndex.Page {
-        let readsBody = filter.readsBody
-        return try index.page(filter, before: cursor, limit: limit, deadline: deadline) { delivery in
-            // The index has compared a hash.
-            if let id = filter.deliveryID, report.glance(delivery)?.texts?.deliveryID != id { return false }
-            guard readsBody else { return true }
-            return report.event(delivery).map { filter.matches($0) } ?? false
-        }
+        try index.page(filter, before: cursor, limit: limit, deadline: deadline) { isMeant($0, by: filter) }
+    }
+
+    /// By what its record alone tells.
+    func isMeant(_ delivery: IndexedDelivery, by filter: DeliveryFilter) -> Bool {
+        // The index has compared a hash.
+        if let id = filter.deliveryID, report.glance(delivery)?.texts?.deliveryID != id { return false }
+        guard filter.readsBody else { return true }
+        return report.event(delivery).map { filter.matches($0) } ?? false
     }
 
     func show(_ text: String, _ request: AdminRequest) -> AdminAnswer {

@@ -124,7 +124,7 @@ extension AdminAPI {
     private func isDoneMeanwhile(_ delivery: IndexedDelivery, _ act: RedeliveryAct) -> Bool {
         jobs.singles(of: delivery.original).contains { single in
             guard single > delivery.sequence, case .found(let later, _)? = try? search(single) else { return false }
-            return later.isSettled && does(later, act, of: delivery)
+            return isSettled(later, cl_now_monotonic() + Self.workNanoseconds) && does(later, act, of: delivery)
         }
     }
 }

@@ -129,12 +129,15 @@ struct DeliveryFilter: Sendable, Equatable {
             "\(name) is a time such as 2026-05-01T12:00:00Z, seconds since 1970, or a duration ago such as 15m, 2h, 7d")
     }
 
-    /// Everything but the delivery id and what the body says.
+    /// Everything but the delivery id and what the body says, by what the journal says of the delivery alone.
     func matches(_ delivery: IndexedDelivery, of identity: RouteIdentity?) -> Bool {
+        delivery.matches(outcomes) && matchesButOutcome(delivery, of: identity)
+    }
+
+    func matchesButOutcome(_ delivery: IndexedDelivery, of identity: RouteIdentity?) -> Bool {
         if let since, delivery.received < since { return false }
         if let until, delivery.received >= until { return false }
         if let sender, delivery.sender != sender.rawValue { return false }
-        guard delivery.matches(outcomes) else { return false }
         return isMeant(identity)
     }
 

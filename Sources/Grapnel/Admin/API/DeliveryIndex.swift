@@ -52,6 +52,7 @@ final class DeliveryIndex: Sendable {
             var before = min(cursor?.before ?? .max, through &+ 1)
             let idHash = filter.deliveryID.map(Self.hash)
             let segments = reader.segments
+            let reading = Reading(segments: segments, through, reader, deadline)
             state.forget(all: segments)
             for segment in segments.reversed() {
                 if segment.baseSequence >= before, state.isHeard(segment) { continue }
@@ -60,40 +61,48 @@ final class DeliveryIndex: Sendable {
                     return page
                 }
                 guard segment.baseSequence < before, let digest = state.digests[segment.number] else { continue }
-                for index in digest.deliveries.indices.reversed() where digest.deliveries[index].sequence < before {
-                    let delivery = digest.deliveries[index]
-                    before = delivery.sequence
-                    page.examined += 1
-                    if Self.isOlder(delivery, than: filter) { return page }
-                    guard state.matches(delivery, filter, idHash), isMeant(delivery) else {
-                        if page.examined % 64 == 0, cl_now_monotonic() >= deadline {
-                            page.next = PageCursor(before: before)
-                            return page
-                        }
-                        continue
-                    }
-                    page.deliveries.append(delivery)
-                    if page.deliveries.count == limit {
-                        page.next = PageCursor(before: before)
+                for delivery in digest.deliveries.reversed() where delivery.sequence < before {
+                    if Self.isOlder(delivery, than: filter) {
+                        page.examined += 1
                         return page
                     }
+                    let isEnough = try look(at: delivery, filter, idHash, limit, reading, &page, &state, isMeant)
+                    if isEnough { return page }
+                    before = delivery.sequence
                 }
                 state.trim(keeping: segment.number)
             }
             // What is owed and older than every segment was carried forward.
             for delivery in state.carried.values.sorted(by: { $0.sequence > $1.sequence })
             where delivery.sequence < before {
+                let isEnough = try look(at: delivery, filter, idHash, limit, reading, &page, &state, isMeant)
+                if isEnough { return page }
                 before = delivery.sequence
-                page.examined += 1
-                guard state.matches(delivery, filter, idHash), isMeant(delivery) else { continue }
-                page.deliveries.append(delivery)
-                if page.deliveries.count == limit {
-                    page.next = PageCursor(before: before)
-                    return page
-                }
             }
             return page
         }
+    }
+
+    /// Takes one delivery into a page if it is meant. True: the page ends, and says where the next one begins.
+    private func look(
+        at delivery: IndexedDelivery, _ filter: DeliveryFilter, _ idHash: UInt64?, _ limit: Int, _ reading: Reading,
+        _ page: inout Page, _ state: inout State, _ isMeant: (IndexedDelivery) -> Bool
+    ) throws(JournalError) -> Bool {
+        guard let isMatch = try state.matches(delivery, filter, idHash, reading) else {
+            // It is looked at again.
+            page.next = PageCursor(before: delivery.sequence + 1)
+            return true
+        }
+        page.examined += 1
+        guard isMatch, isMeant(delivery) else {
+            guard page.examined % 64 == 0, cl_now_monotonic() >= reading.deadline else { return false }
+            page.next = PageCursor(before: delivery.sequence)
+            return true
+        }
+        page.deliveries.append(delivery)
+        guard page.deliveries.count == limit else { return false }
+        page.next = PageCursor(before: delivery.sequence)
+        return true
     }
 
     enum Search: Sendable {
@@ -325,11 +334,6 @@ extension DeliveryIndex {
                 guard let place = digests[number]?.place(sequence) else { continue }
                 change(&digests[number]!.deliveries[place].progress)
             }
-        }
-
-        func matches(_ delivery: IndexedDelivery, _ filter: DeliveryFilter, _ idHash: UInt64?) -> Bool {
-            if let idHash, delivery.idHash != idHash { return false }
-            return filter.matches(delivery, of: routes.identity(delivery.route))
         }
 
         /// Lets digests go, the least used first.

@@ -44,7 +44,8 @@ struct DeliveryReport: Sendable {
             texts = glanced.texts
             bodyBytes = glanced.header.receivedBodyLength
         }
-        return .object(members(delivery, identity, texts, bodyBytes) + Self.members(of: event))
+        return .object(
+            members(delivery, identity, texts, bodyBytes, deadline: deadline) + Self.members(of: event))
     }
 
     /// Its header and meta; nil when its record is gone.
@@ -58,15 +59,17 @@ struct DeliveryReport: Sendable {
         return found?.sequence == delivery.sequence ? found : nil
     }
 
+    /// What the index and the record's meta tell.
     private func members(
         _ delivery: IndexedDelivery, _ route: RouteIdentity?, _ texts: RecordTexts?, _ bodyBytes: UInt32?,
-        plan: [PlanEntry]? = nil
+        plan: [PlanEntry]? = nil, deadline: UInt64
     ) -> [JSONValue.Member] {
         func optional(_ value: UInt64, _ isThere: Bool) -> JSONValue { isThere ? .number("\(value)") : .null }
         let reason =
             delivery.decision == .ignored
             ? Delivery.IgnoredReason(rawValue: delivery.ignoredReason)?.name ?? "reason-\(delivery.ignoredReason)"
             : index.ignoredReason(delivery).map { Plain.text($0) }
+        let heir = try? index.last(mergedFrom: delivery, deadline: deadline)
         return [
             .init(name: "sequence", value: .number("\(delivery.sequence)")),
             .init(name: "received", value: .string(APITime.text(delivery.received))),
@@ -83,6 +86,8 @@ struct DeliveryReport: Sendable {
             .init(
                 name: "mergedInto",
                 value: optional(delivery.progress.mergedInto, delivery.progress.mergedInto != 0)),
+            .init(name: "mergedLast", value: heir.map { .number("\($0.sequence)") } ?? .null),
+            .init(name: "mergedOutcome", value: heir.map { .string($0.state.rawValue) } ?? .null),
             .init(
                 name: "redeliveryOf",
                 value: optional(
@@ -134,14 +139,11 @@ struct DeliveryReport: Sendable {
         let texts = record.texts
         let payload = DeliveryPayload(record)
         let event = delivery.decision == .duplicate ? nil : payload.map { ActionSet.decodeEvent($0) }
-        let heir = try index.last(mergedFrom: delivery, deadline: cl_now_monotonic() + Self.mergedNanoseconds)
         let more: [JSONValue.Member] = [
             .init(name: "origin", value: Self.origin(record)),
             .init(name: "request", value: stored.map { request($0, record, redaction) } ?? .null),
             .init(name: "verification", value: Self.verification(stored, definition)),
             .init(name: "merged", value: .number("\(history.mergedCount)")),
-            .init(name: "mergedLast", value: heir.map { .number("\($0.sequence)") } ?? .null),
-            .init(name: "mergedOutcome", value: heir.map { .string($0.state.rawValue) } ?? .null),
             .init(name: "plan", value: history.planJSON),
             .init(name: "history", value: history.eventsJSON),
             .init(name: "timing", value: history.timing(received: delivery.received)),
@@ -149,7 +151,9 @@ struct DeliveryReport: Sendable {
             .init(name: "match", value: match(delivery, definition, stored, payload)),
         ]
         let members =
-            members(delivery, identity, texts, record.header.receivedBodyLength, plan: history.plan)
+            members(
+                delivery, identity, texts, record.header.receivedBodyLength, plan: history.plan,
+                deadline: cl_now_monotonic() + Self.mergedNanoseconds)
             + Self.members(of: event) + more
         return redaction(.object(members))
     }

@@ -19,6 +19,8 @@ struct IndexedDelivery: Sendable {
     var decision: Decision
     var ignoredReason: UInt8
     var flags: RecordFlags
+    /// A later one of the chain that it was merged into, where a search for the last goes on; 0: none is known.
+    var heir: UInt64 = 0
     var progress = DeliveryProgress()
 
     init?(_ record: GlancedRecord, route: UInt32, idHash: UInt64) {
@@ -53,6 +55,11 @@ struct IndexedDelivery: Sendable {
     var original: UInt64 { isRedelivery ? reference : sequence }
     var isRedelivery: Bool { flags.contains(.redelivered) && !flags.contains(.adopted) }
 
+    var isOwed: Bool { state == .owed || state == .failed }
+    /// At least one action of it was left to another delivery.
+    var isMerged: Bool { progress.mergedInto > sequence }
+
+    /// By what the journal says of it alone.
     func matches(_ words: Set<DeliveryFilter.OutcomeWord>) -> Bool {
         guard !words.isEmpty else { return true }
         if words.contains(.accepted), decision == .accepted || decision == .stored { return true }
@@ -61,5 +68,11 @@ struct IndexedDelivery: Sendable {
         // An action was given up, though another one may be tried again.
         if words.contains(.dead), decision == .accepted, progress.hasDead { return true }
         return DeliveryFilter.OutcomeWord(rawValue: state.rawValue).map(words.contains) ?? false
+    }
+    /// By what became of `heir`, the last of those that it was merged into.
+    func matches(_ words: Set<DeliveryFilter.OutcomeWord>, through heir: IndexedDelivery) -> Bool {
+        if state == .merged { return heir.matches(words) }
+        // Other actions of it were its own: only of what was given up one is enough.
+        return words.contains(.dead) && heir.progress.hasDead
     }
 }

@@ -24,8 +24,7 @@ struct RedeliveryChooser: Sendable {
                 "body-not-kept",
                 "delivery \(delivery.sequence) repeats \(delivery.reference), which has the body: redeliver that")
         }
-        let isOwed = delivery.state == .owed || delivery.state == .failed
-        if isOwed, !wish.isOfPlan {
+        if delivery.isOwed, !wish.isOfPlan {
             return Self.refused(
                 "still-owed",
                 "delivery \(delivery.sequence) is not final: its actions are still carried out or tried again. "

@@ -4,6 +4,9 @@
 // of the same original that did, or is to do, what is wished, so that the same command can be given again after it was interrupted. Of an
 // original and its redeliveries that died, the newest that matches is taken, whatever those were to do. A redelivery to another route, or of
 // another part of the plan, stands for nothing else than that.
+//
+// Deliveries that were merged, one into the next, stand for one trigger: of such a chain the newest that matches is taken, and covers the
+// others. What was left to one that is still owed is owed itself; what was left to one that was redelivered is redelivered.
 
 internal import CLinuxIO
 internal import Delivery
@@ -20,6 +23,8 @@ struct RedeliverySelection: Sendable {
     var owed = 0
     var duplicates = 0
     var redelivered = 0
+    /// Merged deliveries for which another one that is among the chosen, or was left out itself, stands.
+    var covered = 0
     var gone = 0
     var unfit = 0
     /// Why the newest of those does not fit.
@@ -34,13 +39,13 @@ struct RedeliverySelection: Sendable {
             "beyondLimit": .number("\(beyondLimit)"), "isComplete": .bool(isSearched && beyondLimit == 0),
             "skippedOwed": .number("\(owed)"), "skippedDuplicates": .number("\(duplicates)"),
             "skippedRedelivered": .number("\(redelivered)"), "skippedGone": .number("\(gone)"),
-            "skippedUnfit": .number("\(unfit)"),
+            "skippedUnfit": .number("\(unfit)"), "covered": .number("\(covered)"),
             "sequences": .array(sequences.prefix(Self.toldMax).map { .number("\($0)") }),
         ]
     }
 
     /// What was wished is for none of them: a misspelt target is not an empty selection.
-    var refusal: RedeliveryRefusal? { sequences.isEmpty && redelivered == 0 ? misfit : nil }
+    var refusal: RedeliveryRefusal? { sequences.isEmpty && redelivered + covered == 0 ? misfit : nil }
 
     mutating func leaveOut(_ refusal: RedeliveryRefusal) {
         switch refusal.code {
@@ -84,17 +89,9 @@ extension RedeliveryAct {
     }
 }
 
-extension IndexedDelivery {
-    /// Whether a redelivery is done or will be.
-    var isSettled: Bool {
-        switch state {
-        case .owed, .failed, .done, .merged: true
-        case .dead, .ignored, .duplicate: false
-        }
-    }
-}
-
 extension AdminAPI {
+    /// Chains of merged deliveries that one selection knows; who means more narrows the filter.
+    private static let chainsMax = 200_000
     /// Less than clients wait for an answer.
     private static let selectionNanoseconds: UInt64 = 10_000_000_000
 
@@ -117,33 +114,64 @@ extension AdminAPI {
         else { return selection }
 
         var chosen: [UInt64: RedeliveryAct] = [:]
-        selection.isSearched = try walk(filter, deadline) { delivery in
+        // By the last delivery of each: what is done, or was, with one of those that it stands for.
+        var chains: [UInt64: [RedeliveryAct]] = [:]
+        var isWhole = true
+        let isSearched = try walk(filter, deadline) { delivery in
             selection.matched += 1
             let act: RedeliveryAct
             switch choice(wish, delivery) {
             case .success(let found): act = found
             case .failure(let refusal): return selection.leaveOut(refusal)
             }
-            let known = redeliveries[delivery.original] ?? []
-            let isDone = known.contains { later in
-                guard later.sequence >= delivery.sequence else { return false }
-                if let other = chosen[later.sequence] {
-                    return other.stands(for: act, isOfOneRoute: later.route == delivery.route)
+            let isDone = { (original: IndexedDelivery, isMerged: Bool) in
+                (redeliveries[original.original] ?? []).contains { later in
+                    guard later.sequence >= original.sequence else { return false }
+                    if let other = chosen[later.sequence] {
+                        return other.stands(for: act, isOfOneRoute: isMerged || later.route == original.route)
+                    }
+                    return !again && self.isSettled(later, deadline) && self.does(later, act, of: original)
                 }
-                return !again && later.isSettled && does(later, act, of: delivery)
             }
-            guard !isDone else {
-                selection.redelivered += 1
-                return
+            let isRedelivered = isDone(delivery, false)
+            switch heir(of: delivery, filter, deadline) {
+            case .unfinished: isWhole = false
+            case .none:
+                guard !isRedelivered else {
+                    selection.redelivered += 1
+                    return
+                }
+            case .found(let heir):
+                if chains[heir.sequence] == nil {
+                    guard chains.count < Self.chainsMax else {
+                        isWhole = false
+                        return
+                    }
+                    chains[heir.sequence] = self.act(wish, onMeant: heir, filter).map { [$0] } ?? []
+                }
+                // Nothing of a plan waits where the entry itself is final.
+                if heir.isOwed, !wish.isOfPlan {
+                    selection.owed += 1
+                    return
+                }
+                let isCovered =
+                    chains[heir.sequence]?.contains { $0.stands(for: act, isOfOneRoute: true) } == true
+                    || isDone(heir, true)
+                chains[heir.sequence]?.append(act)
+                guard !isCovered, !isRedelivered else {
+                    if isRedelivered { selection.redelivered += 1 } else { selection.covered += 1 }
+                    return
+                }
             }
             selection.take(delivery.sequence, limit: limit)
             if delivery.isRedelivery { chosen[delivery.sequence] = act }
         }
+        selection.isSearched = isSearched && isWhole
         selection.finish(limit: limit)
         return selection
     }
 
-    private func choice(_ wish: RedeliveryWish, _ delivery: IndexedDelivery) -> RedeliveryChooser.Choice {
+    func choice(_ wish: RedeliveryWish, _ delivery: IndexedDelivery) -> RedeliveryChooser.Choice {
         guard wish.planIndex != nil, delivery.isRedelivery, delivery.flags.contains(.planned) else {
             return chooser.act(wish, on: delivery, lastSegment: .max)
         }

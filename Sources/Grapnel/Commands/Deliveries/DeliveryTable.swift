@@ -31,12 +31,17 @@ enum DeliveryTable {
         var notes: [String] = []
         if let first = number(row["redeliveryOf"]) { notes.append("again #\(first)") }
         if let original = number(row["duplicateOf"]) { notes.append("of #\(original)") }
-        if let into = number(row["mergedInto"]) { notes.append("into #\(into)") }
+        if let into = number(row["mergedInto"]) {
+            notes.append("into #\(number(row["mergedLast"]) ?? into)" + merged(row))
+        }
         if row["adopted"]?.boolean == true { notes.append("adopted") }
         if row["sameIDOtherBody"]?.boolean == true { notes.append("same id, other body") }
         if let subject = row["pausedBy"], !subject.isNull { notes.append("paused by \(QueueText.subject(subject))") }
         return notes.isEmpty ? "-" : notes.joined(separator: ", ")
     }
+
+    /// What became of it there.
+    private static func merged(_ row: JSONValue) -> String { row["mergedOutcome"]?.text.map { " (\($0))" } ?? "" }
 
     static func route(_ value: JSONValue?) -> String {
         guard let value, value.members != nil else { return "-" }

@@ -14,6 +14,7 @@ enum RedeliveryText {
         ]
         let leftOut = [
             ("skippedRedelivered", "redelivered before (--again takes them)"), ("skippedOwed", "still owed"),
+            ("covered", "merged with others, of which one stands for all"),
             ("skippedDuplicates", "duplicates, whose body another delivery has"),
             ("skippedGone", "whose route is gone, or not read from its cluster yet"),
             ("skippedUnfit", "that have no such action, or that --to does not take"),

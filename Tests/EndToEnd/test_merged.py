@@ -1,0 +1,90 @@
+"""Merged deliveries: found by what became of the one that stands for them, and redelivered once."""
+from apikit import check_schema, load_openapi
+from harness import expect, expect_that, wait_until
+from redeliverydesk import Desk, http
+from registry import test
+
+MERGING = "retry: {attempts: 1, backoff: 20ms, maxBackoff: 20ms}\ncoalesce: {by: target}"
+ROUTE = {"route": "Hook/team-a/webapp"}
+ROWS = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Page"}}}}
+SELECTED = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Selected"}}}}
+
+
+def chain(desk, count, name="x"):
+    """Deliveries that are merged, one into the next; the last one waits until the route is resumed."""
+    desk.api.post("/pause", ROUTE)
+    sequences = [desk.push(delivery="%s-%d" % (name, number))[0] for number in range(1, count + 1)]
+    desk.wait(sequences[:-1], "merged")
+    return sequences
+
+
+def figures(desk, **filter):
+    answer = desk.api.post("/redeliveries", {"filter": filter, "dryRun": True})[1]
+    check_schema(load_openapi(), SELECTED, answer, "the selection of %r" % filter)
+    chosen = answer["selection"]
+    return chosen["sequences"], chosen["covered"], chosen["skippedRedelivered"], chosen["skippedOwed"]
+
+
+@test("a merged delivery is found by what became of the last of its chain, in lists, /dead and the command")
+def found(context):
+    sink = context.sink(status=400)
+    desk = Desk(context, http(sink.url), more=MERGING)
+    one = chain(desk, 4)
+
+    def listed(path):
+        status, page = desk.api.get(path)
+        expect(status, 200, path)
+        check_schema(load_openapi(), ROWS, page, path)
+        return [row["sequence"] for row in page["deliveries"]]
+    expect(listed("/deliveries?outcome=owed"), one[::-1], "while the last one waits")
+    expect(listed("/dead"), [], "nothing is dead yet")
+    expect(listed("/deliveries?outcome=merged"), one[-2::-1], "merged")
+    desk.api.post("/resume", ROUTE)
+    desk.wait(one[-1:], "dead")
+    for path in ("/dead", "/deliveries?outcome=dead", "/deliveries?outcome=merged,dead"):
+        expect(listed(path), one[::-1], path)
+    expect(listed("/deliveries?outcome=owed,done,failed"), [], "nothing else")
+    expect(listed("/dead?delivery=x-2"), [one[1]], "by its id")
+    first = listed("/dead?limit=1")
+    expect(first, one[3:], "a page of one")
+    rows = {row["sequence"]: row for row in desk.all()}
+    for sequence in one[:-1]:
+        expect((rows[sequence]["outcome"], rows[sequence]["mergedLast"], rows[sequence]["mergedOutcome"]),
+               ("merged", one[-1], "dead"), "row %d" % sequence)
+    expect((rows[one[-1]]["mergedLast"], rows[one[-1]]["mergedOutcome"]), (None, None), "the last one's row")
+    text = context.command("deliveries", "list", "--outcome", "dead", "--data-dir", desk.server.data).stdout
+    expect(text.count("into #%d (dead)" % one[-1]), 3, "rows of\n" + text)
+    # An index that begins anew finds the same.
+    desk.server.stop()
+    desk.server.start()
+    expect(listed("/dead"), one[::-1], "after a restart")
+
+
+@test("redeliver: of merged deliveries one is taken for all, also when it is repeated")
+def once(context):
+    sink = context.sink(status=400)
+    desk = Desk(context, http(sink.url), more=MERGING)
+    one = chain(desk, 4)
+    # What stands for them is still to be done.
+    for filter in ({"outcome": "merged"}, {"outcome": "owed"}, {"since": "1h"}):
+        expect(figures(desk, **filter)[:3], ([], 0, 0), "of owed ones, by %r" % filter)
+    expect(figures(desk, since="1h")[3], 4, "left out as owed")
+    desk.api.post("/resume", ROUTE)
+    desk.wait(one[-1:], "dead")
+    expect(figures(desk, outcome="dead"), (one[-1:], 3, 0, 0), "the last one, for all")
+    expect(figures(desk, outcome="merged"), (one[2:3], 2, 0, 0), "the newest that the filter means")
+    expect(figures(desk, delivery="x-2"), (one[1:2], 0, 0, 0), "one alone")
+    text = desk.run("--outcome", "dead", "--rate", "100").stdout
+    for word in ("1 deliveries are redelivered", "of 4 that match", "3 merged with others", "1 redelivered, 0 refused"):
+        expect_that(word in text, "%r is not in\n%s" % (word, text))
+    wait_until(lambda: len(desk.all("&outcome=dead")) == 5, 30, "the redelivery is dead too")
+    again = [row["sequence"] for row in desk.all("&outcome=dead") if row["redeliveryOf"]]
+    expect(figures(desk, outcome="dead"), (again, 3, 1, 0), "the redelivery in the place of the last one")
+    sink.status = 200
+    desk.run("--outcome", "dead", "--rate", "100")
+    wait_until(lambda: desk.all("&outcome=done"), 30, "it is done")
+    expect(figures(desk, outcome="dead"), ([], 3, 2, 0), "when it was repeated")
+    expect(figures(desk, delivery="x-2"), ([], 1, 0, 0), "one alone, which that stands for")
+    expect(len(sink.seen()), 3, "calls")
+    chosen = desk.select(again=True)
+    expect((chosen["sequences"], chosen["covered"]), (again, 3), "again, each trigger once")
