@@ -1,12 +1,13 @@
 """Merged deliveries: found by what became of the one that stands for them, and redelivered once."""
 from apikit import check_schema, load_openapi
-from harness import expect, expect_that, wait_until
+from harness import TOKEN, expect, expect_that, wait_until
 from redeliverydesk import Desk, http
 from registry import test
 
 MERGING = "retry: {attempts: 1, backoff: 20ms, maxBackoff: 20ms}\ncoalesce: {by: target}"
 ROUTE = {"route": "Hook/team-a/webapp"}
 ROWS = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Page"}}}}
+OUTCOME = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/OutcomeEvent"}}}}
 SELECTED = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Selected"}}}}
 
 
@@ -88,3 +89,38 @@ def once(context):
     expect(len(sink.seen()), 3, "calls")
     chosen = desk.select(again=True)
     expect((chosen["sequences"], chosen["covered"]), (again, 3), "again, each trigger once")
+
+
+@test("an outcome event tells what the history does; who listens for a merged delivery is told what stands for it")
+def events(context):
+    sink = context.sink(status=400)
+    sink.answer = b"locked by " + TOKEN.encode()
+    desk = Desk(context, http(sink.url), more=MERGING)
+    one = chain(desk, 3)
+    queries = ("?outcome=dead", "?delivery=x-3", "?delivery=x-1&outcome=dead", "?delivery=x-2&outcome=failed,dead",
+               "?delivery=x-1&outcome=done", "?delivery=y-1")
+    streams = {query: desk.api.events(query) for query in queries}
+    try:
+        desk.api.post("/resume", ROUTE)
+        for query, meant in zip(queries, (None, None, one[0], one[1])):
+            data = streams[query].next("outcome")
+            check_schema(load_openapi(), OUTCOME, data, "the event for " + query)
+            expect((data["sequence"], data["mergedFrom"], data["outcome"], data["merged"], data["deliveryID"]),
+                   (one[2], meant, "dead", 2, "x-3"), query)
+            expect((data["status"], data["attempt"], data["answer"]), (400, 1, "locked by ***"), query)
+            told = desk.show(one[2])["history"][-1]
+            expect({name: data[name] for name in told}, told, "what the history says")
+        other = desk.push(delivery="y-1")[0]
+        for query in queries[4:]:
+            found = streams[query]
+            if query == "?delivery=y-1":
+                expect(found.next("outcome")["sequence"], other, "its own alone")
+            else:
+                found.socket.settimeout(2)
+                try:
+                    raise AssertionError("%s was told %r" % (query, found.any()))
+                except TimeoutError:
+                    pass
+    finally:
+        for stream in streams.values():
+            stream.close()

@@ -273,5 +273,5 @@ def dead_ones(context):
         expect(len(tail.lines), 1, "lines: %r" % tail.lines)
         number, _, rest = tail.lines[0].partition("[")
         expect(int(number) in sent, True, "which: " + tail.lines[0])
-        for word in ("->  dead", "Hook/team-a/bad", "push", ": "):
+        for word in ("->  dead", "Hook/team-a/bad", "push", ": ", "(attempt 1, "):
             expect_that(word in rest, "%r is not in %r" % (word, tail.lines[0]))

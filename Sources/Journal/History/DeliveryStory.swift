@@ -12,6 +12,17 @@ public struct OutcomeEvent: Sendable, Equatable {
     public var reason: String
     /// nil: nothing more is known.
     public var details: OutcomeDetails?
+
+    /// `time`: when it was written.
+    public init(_ entry: OutcomeEntry, at time: UInt64) {
+        let happened = entry.details?.timeUnixNanoseconds ?? 0
+        timeUnixNanoseconds = happened == 0 ? time : happened
+        planIndex = entry.planIndex
+        outcome = entry.outcome
+        detail = entry.detail
+        reason = entry.reason
+        details = entry.details
+    }
 }
 
 public struct DeliveryStory: Sendable, Equatable {
@@ -68,11 +79,7 @@ public struct DeliveryStory: Sendable, Equatable {
 
     /// `time`: when it was written.
     public mutating func take(_ entry: OutcomeEntry, at time: UInt64) {
-        events.append(
-            OutcomeEvent(
-                timeUnixNanoseconds: entry.details.flatMap { Self.known($0.timeUnixNanoseconds) } ?? time,
-                planIndex: entry.planIndex, outcome: entry.outcome, detail: entry.detail, reason: entry.reason,
-                details: entry.details))
+        events.append(OutcomeEvent(entry, at: time))
         if events.count > 2 * Self.eventsKept,
             let attempt = events[Self.eventsKept...].firstIndex(where: { !$0.outcome.isFinal })
         {

@@ -25,7 +25,7 @@ public struct GlancedRecord: Sendable {
         return payload.withByteReader { PlanCoding.decode($0) }
     }
 
-    /// The entries of an outcome; nil in other records, and where they cannot be read.
+    /// The entries of an outcome, without what is told of them; nil in other records, and where they cannot be read.
     public var outcomes: [OutcomeEntry]? {
         guard header.type == .outcome, let payload else { return nil }
         return payload.withByteReader { OutcomeCoding.decode($0) }
@@ -53,6 +53,22 @@ extension JournalReader {
         directory.segments.map {
             SegmentSpan(number: $0.number, baseSequence: $0.baseSequence, lastSequence: $0.lastSequence)
         }
+    }
+
+    /// The entries of an outcome with what is told of each; none in other records. What is not what was written is left out.
+    public func tellingOutcomes(of record: GlancedRecord) -> [OutcomeEntry] {
+        guard record.header.type == .outcome else { return [] }
+        let header = record.header
+        let (head, body) =
+            record.bytes.withByteReader { bytes -> ([UInt8], [UInt8]?)? in
+                guard header.isHeadIntact(bytes, at: 0, checksum: checksum) else { return nil }
+                let head = bytes.bytes(from: header.headOffset, count: Int(header.headLength))
+                guard header.bodyLength > 0, header.isBodyIntact(bytes, at: 0, checksum: checksum) else {
+                    return (head, nil)
+                }
+                return (head, bytes.bytes(from: header.bodyOffset, count: Int(header.bodyLength)))
+            } ?? ([], nil)
+        return JournalHistory.outcomes((head, body))
     }
 
     /// Where the first record of a segment lies.

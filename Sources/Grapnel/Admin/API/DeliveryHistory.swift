@@ -93,7 +93,10 @@ struct DeliveryHistory: Sendable {
     /// Oldest first.
     var eventsJSON: JSONValue { .array(said.map(Self.json)) }
 
-    private static func json(_ event: OutcomeEvent) -> JSONValue {
+    private static func json(_ event: OutcomeEvent) -> JSONValue { .object(members(of: event)) }
+
+    /// What is told of one outcome or attempt, here and in the events. No text is longer than 400 characters.
+    static func members(of event: OutcomeEvent) -> [JSONValue.Member] {
         func text(_ text: String?) -> JSONValue { text.flatMap { $0.isEmpty ? nil : .string(Plain.text($0)) } ?? .null }
         let details = event.details
         let isAttempt = isAttempt(event)
@@ -101,7 +104,7 @@ struct DeliveryHistory: Sendable {
         let number = details.map { UInt64($0.attempts) } ?? event.detail
         let hasNumber = isAttempt && (details != nil || event.outcome == .failed)
         let status = details.map(\.status) ?? 0
-        return [
+        let members: JSONValue = [
             "time": .string(APITime.text(event.timeUnixNanoseconds)),
             "planIndex": event.planIndex == whole ? .null : .number("\(event.planIndex)"),
             "outcome": .string(event.outcome.name), "attempt": hasNumber ? .number("\(number)") : .null,
@@ -112,6 +115,7 @@ struct DeliveryHistory: Sendable {
             "answer": text(details?.answer), "merged": .number("\(details?.merged ?? 0)"),
             "mergedInto": event.outcome == .merged ? .number("\(event.detail)") : .null, "reason": text(event.reason),
         ]
+        return members.members ?? []
     }
 
     /// When the attempt began that came to this; nil: none did, or it is not known.

@@ -32,6 +32,33 @@ extension DeliveryIndex {
         return last
     }
 
+    /// Those that `delivery` stands for, newest first: at most `countMax`, of the `looksMax` deliveries before it, and as many as were found
+    /// by `deadline`.
+    func merged(
+        into delivery: IndexedDelivery, countMax: Int, looksMax: Int, deadline: UInt64
+    ) throws(JournalError) -> [IndexedDelivery] {
+        let through = durableSequence()
+        return try state.withLock { state throws(JournalError) in
+            let reading = Reading(segments: reader.segments, through, reader, deadline)
+            var found: [IndexedDelivery] = []
+            var looks = 0
+            for segment in reading.segments.reversed() where segment.baseSequence < delivery.sequence {
+                guard try state.digest(segment, through, reader, deadline) else { return found }
+                for earlier in state.digests[segment.number]?.deliveries.reversed() ?? []
+                where earlier.sequence < delivery.sequence {
+                    looks += 1
+                    guard found.count < countMax, looks <= looksMax else { return found }
+                    guard earlier.isMerged, case .found(let heir) = try state.heir(of: earlier, reading),
+                        heir.sequence == delivery.sequence
+                    else { continue }
+                    found.append(earlier)
+                }
+                state.trim(keeping: segment.number)
+            }
+            return found
+        }
+    }
+
     /// What a look at the journal may read.
     struct Reading {
         let segments: [SegmentSpan]

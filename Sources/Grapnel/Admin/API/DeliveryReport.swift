@@ -133,8 +133,8 @@ struct DeliveryReport: Sendable {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
         let history = try DeliveryHistory(of: delivery, lastSegment: lastSegment, journal: journal)
         let stored = StoredDelivery(record.bytes)
-        let redaction = try redaction(of: delivery, record)
         let identity = index.route(delivery)
+        let redaction = try redaction(of: delivery, identity) { record }
         let definition = identity.flatMap { routes.definition(of: $0) }
         let texts = record.texts
         let payload = DeliveryPayload(record)
@@ -162,26 +162,36 @@ struct DeliveryReport: Sendable {
     func body(_ delivery: IndexedDelivery) throws(JournalError) -> (bytes: [UInt8], isKept: Bool)? {
         guard let record = try reader.read(delivery.location, expecting: delivery.sequence) else { return nil }
         return (
-            try redaction(of: delivery, record).masked(Array(record.body)),
+            try redaction(of: delivery, index.route(delivery)) { record }.masked(Array(record.body)),
             record.header.bodyLength == record.header.receivedBodyLength
         )
     }
 
     /// Takes out the secrets of its route and, of a redelivery, those of the route that the request came to. Where that is not known any
     /// more it may be each: then all that occur in the record.
-    private func redaction(of delivery: IndexedDelivery, _ record: StoredRecord) throws(JournalError) -> Redaction {
+    private func redaction(
+        of delivery: IndexedDelivery, _ own: RouteIdentity?, record: () throws(JournalError) -> StoredRecord?
+    ) throws(JournalError) -> Redaction {
         var identities: Set<RouteIdentity> = []
         var others: [String] = []
-        if let own = index.route(delivery) { identities.insert(own) }
+        if let own { identities.insert(own) }
         if delivery.flags.contains(.redelivered) {
             if delivery.isRedelivery, let first = try journal.route(of: delivery.original) {
                 identities.insert(first)
             } else {
-                others = Redaction(secrets: routes.table.definitions.flatMap(\.secrets)).occurring(in: record.bytes)
+                let all = Redaction(secrets: routes.table.definitions.flatMap(\.secrets))
+                others = try record().map { all.occurring(in: $0.bytes) } ?? []
             }
         }
         return Redaction(
             secrets: identities.flatMap { routes.definition(of: $0)?.secrets ?? [] }, values: others)
+    }
+
+    /// The same for what is told of it elsewhere; nil: its record cannot be read, so that they are not known.
+    func redaction(of delivery: IndexedDelivery, _ own: RouteIdentity?) -> Redaction? {
+        try? redaction(of: delivery, own) { () throws(JournalError) in
+            try reader.read(delivery.location, expecting: delivery.sequence)
+        }
     }
 
     private static func origin(_ record: StoredRecord) -> JSONValue {

@@ -1,7 +1,8 @@
 // EventFeed: records of the journal as events, and which listener means which.
 //
 //   delivery    a Delivery, as it is when it is received
-//   outcome     what an action came to, with what it is of; meant by a filter when the delivery is, and its `outcome` names it
+//   outcome     what an action came to, with what it is of; meant by a filter when the delivery is, or one that was merged into it, and its
+//               `outcome` names it
 //   gap         something is missing here, and why
 //
 // What an outcome is of is known when the delivery came by here; else it is looked up in the index. For the events' thread alone.
@@ -22,7 +23,7 @@ struct EventFeed {
     struct Item {
         enum What {
             case delivery(Subject)
-            case outcome(Journal.OutcomeEntry)
+            case outcome(sequence: UInt64, OutcomeEvent)
         }
 
         var what: What
@@ -41,6 +42,9 @@ struct EventFeed {
 
     /// Deliveries that are remembered, for outcomes that follow.
     private static let recentMax = 10_000
+    /// Of those that an outcome stands for, how many are asked whether a filter means them, and how far back they are looked for.
+    private static let mergedMax = 100
+    private static let mergedLooksMax = 5000
 
     private let report: DeliveryReport
     private let index: DeliveryIndex
@@ -67,10 +71,13 @@ struct EventFeed {
             recent.note(subject)
             return [Item(what: .delivery(subject), place: EventPlace(record.sequence))]
         case .outcome:
-            let entries = record.outcomes ?? []
+            let entries = report.reader.tellingOutcomes(of: record)
             return entries.enumerated().map { number, entry in
                 let count = number + 1 < entries.count ? number + 1 : nil
-                return Item(what: .outcome(entry), place: EventPlace(record.sequence, entryCount: count))
+                let event = OutcomeEvent(entry, at: record.header.timeUnixNanoseconds)
+                return Item(
+                    what: .outcome(sequence: entry.sequence, event),
+                    place: EventPlace(record.sequence, entryCount: count))
             }
         case .plan, .probe, .keep: return []
         }
@@ -78,22 +85,36 @@ struct EventFeed {
 
     /// What an item is of; `.some(nil)`: it is gone from the journal, or cannot be read; nil: the deadline came first.
     mutating func subject(of item: Item, deadline: UInt64) -> Subject?? {
-        guard case .outcome(let entry) = item.what else {
+        guard case .outcome(let sequence, _) = item.what else {
             if case .delivery(let subject) = item.what { return .some(subject) }
             return .some(nil)
         }
-        if let known = recent[entry.sequence] { return .some(known) }
-        switch try? index.find(entry.sequence, deadline: deadline) {
+        if let known = recent[sequence] { return .some(known) }
+        switch try? index.find(sequence, deadline: deadline) {
         case .found(let delivery, _):
-            let texts = report.glance(delivery)?.texts
-            let subject = Subject(
-                delivery: delivery, route: index.route(delivery), deliveryID: texts?.deliveryID ?? "",
-                event: texts?.eventName ?? "")
+            let subject = subject(of: delivery)
             recent.note(subject)
             return .some(subject)
         case .unfinished: return nil
         case .unknown, nil: return .some(nil)
         }
+    }
+
+    private func subject(of delivery: IndexedDelivery) -> Subject {
+        let texts = report.glance(delivery)?.texts
+        return Subject(
+            delivery: delivery, route: index.route(delivery), deliveryID: texts?.deliveryID ?? "",
+            event: texts?.eventName ?? "")
+    }
+
+    /// The deliveries that were merged into what an outcome is of, as many as are asked.
+    func merged(into subject: Subject?, _ item: Item, deadline: UInt64) -> [Subject] {
+        guard let subject, case .outcome(_, let event) = item.what, let count = event.details?.merged, count > 0
+        else { return [] }
+        let found = try? index.merged(
+            into: subject.delivery, countMax: min(Int(count), Self.mergedMax), looksMax: Self.mergedLooksMax,
+            deadline: deadline)
+        return (found ?? []).map { self.subject(of: $0) }
     }
 
     // MARK: - Filters
@@ -103,8 +124,8 @@ struct EventFeed {
         _ item: Item, _ subject: Subject?, by filter: DeliveryFilter, event: () -> Event?
     ) -> Bool {
         var rest = filter
-        if case .outcome(let entry) = item.what {
-            guard names(filter.outcomes, entry, of: subject?.delivery) else { return false }
+        if case .outcome(_, let event) = item.what {
+            guard names(filter.outcomes, event) else { return false }
             rest.outcomes = []
         }
         guard let subject else { return rest == DeliveryFilter() }
@@ -113,27 +134,34 @@ struct EventFeed {
         return !rest.readsBody || event().map { rest.matches($0) } ?? false
     }
 
+    /// Whether a filter that does not mean an outcome for its delivery may mean it for one that was merged into that.
+    static func mayMeanMerged(_ filter: DeliveryFilter, _ item: Item) -> Bool {
+        guard case .outcome(_, let event) = item.what else { return false }
+        return event.details?.merged ?? 0 > 0 && names(filter.outcomes, event)
+    }
+
     /// An outcome is found by its own word; `owed` finds the attempts that are followed by another, `accepted` all.
     private static func names(
-        _ words: Set<DeliveryFilter.OutcomeWord>, _ entry: Journal.OutcomeEntry, of delivery: IndexedDelivery?
+        _ words: Set<DeliveryFilter.OutcomeWord>, _ event: OutcomeEvent
     ) -> Bool {
         guard !words.isEmpty else { return true }
         if words.contains(.accepted) { return true }
-        if words.contains(.owed), entry.outcome == .failed { return true }
-        return DeliveryFilter.OutcomeWord(rawValue: entry.outcome.name).map(words.contains) ?? false
+        if words.contains(.owed), event.outcome == .failed { return true }
+        return DeliveryFilter.OutcomeWord(rawValue: event.outcome.name).map(words.contains) ?? false
     }
 
     func event(of subject: Subject?) -> Event? { subject.flatMap { report.event($0.delivery) } }
 
     // MARK: - Texts
 
-    /// `deadline`: behind it, rows go without what the body says.
-    func text(_ item: Item, _ subject: Subject?, deadline: UInt64) -> String {
+    /// `deadline`: behind it, rows go without what the body says. `merged`: what a filter means in the place of the subject.
+    func text(_ item: Item, _ subject: Subject?, for merged: Subject? = nil, deadline: UInt64) -> String {
         switch item.what {
         case .delivery(let subject):
             Self.text(
                 "delivery", id: item.place, report.row(subject.delivery, of: subject.route, deadline: deadline))
-        case .outcome(let entry): Self.text("outcome", id: item.place, Self.json(entry, subject))
+        case .outcome(let sequence, let event):
+            Self.text("outcome", id: item.place, json(sequence, event, subject, merged))
         }
     }
 
@@ -151,21 +179,32 @@ struct EventFeed {
         return "event: \(name)\n" + (id.map { "id: \($0.text)\n" } ?? "") + "data: \(data)\n\n"
     }
 
-    private static func json(_ outcome: Journal.OutcomeEntry, _ subject: Subject?) -> JSONValue {
+    /// About 4 KiB at most: texts are cut where they are written and again where they are told.
+    private func json(
+        _ sequence: UInt64, _ event: OutcomeEvent, _ subject: Subject?, _ merged: Subject?
+    ) -> JSONValue {
         func text(_ value: String?) -> JSONValue {
             value.flatMap { $0.isEmpty ? nil : .string(Plain.text($0)) } ?? .null
         }
-        let isWhole = outcome.planIndex == Journal.OutcomeEntry.wholeDelivery
-        return [
-            "sequence": .number("\(outcome.sequence)"),
-            "received": subject.map { .string(APITime.text($0.delivery.received)) } ?? .null,
-            "route": subject?.route.map(DeliveryReport.json) ?? .null, "deliveryID": text(subject?.deliveryID),
-            "event": text(subject?.event), "planIndex": isWhole ? .null : .number("\(outcome.planIndex)"),
-            "outcome": .string(outcome.outcome.name),
-            "attempt": outcome.outcome == .failed ? .number("\(outcome.detail)") : .null,
-            "mergedInto": outcome.outcome == .merged ? .number("\(outcome.detail)") : .null,
-            "reason": text(outcome.reason),
+        var event = event
+        var redaction: Redaction?
+        if let subject { redaction = report.redaction(of: subject.delivery, subject.route) }
+        // Nobody knows what secrets the route of one that is gone had.
+        if redaction == nil {
+            event.details?.request = ""
+            event.details?.answer = ""
+        }
+        let whose: [JSONValue.Member] = [
+            .init(name: "sequence", value: .number("\(sequence)")),
+            .init(
+                name: "received", value: subject.map { .string(APITime.text($0.delivery.received)) } ?? .null),
+            .init(name: "route", value: subject?.route.map(DeliveryReport.json) ?? .null),
+            .init(name: "deliveryID", value: text(subject?.deliveryID)),
+            .init(name: "event", value: text(subject?.event)),
+            .init(name: "mergedFrom", value: merged.map { .number("\($0.delivery.sequence)") } ?? .null),
         ]
+        let told = JSONValue.object(DeliveryHistory.members(of: event))
+        return .object(whose + ((redaction?(told) ?? told).members ?? []))
     }
 }
 

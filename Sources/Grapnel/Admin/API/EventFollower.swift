@@ -121,13 +121,25 @@ struct EventFollower {
     ) {
         var text: String?
         var event: Event??
+        var merged: [EventFeed.Subject]?
         for index in listeners.indices {
-            let isMeant = EventFeed.isMeant(item, subject, by: listeners[index].client.filter) {
+            let filter = listeners[index].client.filter
+            let isMeant = EventFeed.isMeant(item, subject, by: filter) {
                 let known = event ?? feed.event(of: subject)
                 event = .some(known)
                 return known
             }
-            guard isMeant else { continue }
+            guard isMeant else {
+                guard EventFeed.mayMeanMerged(filter, item) else { continue }
+                let all =
+                    merged
+                    ?? feed.merged(
+                        into: subject, item, deadline: min(deadline, cl_now_monotonic() + Self.lookupNanoseconds))
+                merged = all
+                let other = all.first { other in EventFeed.isMeant(item, other, by: filter) { feed.event(of: other) } }
+                if let other { offer(feed.text(item, subject, for: other, deadline: deadline), to: index) }
+                continue
+            }
             let known = text ?? feed.text(item, subject, deadline: deadline)
             text = known
             offer(known, to: index)

@@ -50,6 +50,19 @@ extension DeliveriesCommand {
         /// At once, also into a pipe.
         private static func write(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
+        /// In brackets, as far as it is known: the attempt and how long it took, and how many it stood for; wide: what was asked for.
+        private static func details(_ data: JSONValue, isWide: Bool) -> String {
+            func number(_ name: String) -> String? { if case .number(let text)? = data[name] { text } else { nil } }
+            var parts: [String] = []
+            if let attempt = number("attempt") { parts.append("attempt \(attempt)") }
+            if let seconds = number("seconds") { parts.append("\(seconds) s") }
+            if let merged = number("merged"), merged != "0" { parts.append("\(merged) merged into it") }
+            if isWide, let request = data["request"]?.text {
+                parts.append(Plain.text(request) + (number("status").map { " -> \($0)" } ?? ""))
+            }
+            return parts.isEmpty ? "" : "  (\(parts.joined(separator: ", ")))"
+        }
+
         private static func line(_ event: ServerEvent, isWide: Bool) -> String? {
             let data = event.data
             func text(_ name: String) -> String { DeliveryTable.text(data[name]) }
@@ -62,7 +75,7 @@ extension DeliveriesCommand {
                     text("deliveryID"),
                 ]
                 let reason = data["reason"]?.text.map { ": " + Plain.text($0) } ?? ""
-                return words.joined(separator: "  ") + reason
+                return words.joined(separator: "  ") + reason + details(data, isWide: isWide)
             case "gap":
                 // The next connection brings what is missing.
                 guard !["slow-client", "server-ends"].contains(data["reason"]?.text) else { return nil }
