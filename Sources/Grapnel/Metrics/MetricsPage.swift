@@ -160,7 +160,8 @@ struct MetricsPage: Sendable {
         text.sample([("operation", "recycled")], journal.segmentsRecycled.value)
         text.sample([("operation", "removed")], journal.segmentsRemoved.value)
         text.single(
-            "grapnel_journal_damage_total", .counter, "Damaged places found when the journal was opened.",
+            "grapnel_journal_damage_total", .counter,
+            "Damaged places found when the journal was opened, and segments lost since.",
             journal.damage.value)
         text.single(
             "grapnel_journal_refused_total", .counter, "Deliveries the journal had no room for.", journal.refused.value)

@@ -19,12 +19,14 @@ enum Housekeeping: Sendable {
     case outcomes([Journal.OutcomeEntry])
     case redelivery(RedeliveryRequest)
     case owed(OwedQuestion)
+    case lost(LostQuestion)
 
     /// Nobody takes it any more.
     fileprivate func refuse() {
         switch self {
         case .redelivery(let request): request.answer(.failure(.stopping))
         case .owed(let question): question.answer(nil)
+        case .lost(let question): question.answer(nil)
         case .plan, .outcomes: break
         }
     }
@@ -138,6 +140,8 @@ final class JournalDesk: @unchecked Sendable {
     private let reportShare: @Sendable (ShareRefusals.Line) -> Void
     let durableSequence = Atomic<UInt64>(0)
     private let realtime: @Sendable () -> UInt64
+    /// Until the next tick.
+    private var lost: [LostQuestion] = []
     /// In the group under way, with their sequences.
     private var redeliveries: [(request: RedeliveryRequest, sequence: UInt64)] = []
 
@@ -216,6 +220,7 @@ final class JournalDesk: @unchecked Sendable {
             case .outcomes(let outcomes): writer.appendOutcomes(outcomes, now: now)
             case .redelivery(let request): take(request, now)
             case .owed(let question): question.answer(question.sequences.map { writer.owed($0) })
+            case .lost(let question): lost.append(question)
             }
         }
     }
@@ -278,14 +283,25 @@ final class JournalDesk: @unchecked Sendable {
     func tickIfDue(nowUnixNanoseconds: UInt64) {
         guard nowUnixNanoseconds &- lastTick >= 1_000_000_000 else { return }
         lastTick = nowUnixNanoseconds
+        takeLost(nowUnixNanoseconds)
         writer.tick(now: nowUnixNanoseconds)
         publishState()
+    }
+
+    /// No group is under way now.
+    private func takeLost(_ now: UInt64) {
+        for question in lost {
+            if question.isBack { writer.regain(segment: question.segment) }
+            question.answer(question.isBack ? nil : writer.lose(segment: question.segment, now: now))
+        }
+        lost.removeAll()
     }
 
     /// At the end: everything posted is written and synced.
     func close(nowUnixNanoseconds: UInt64) {
         _ = commit(nowUnixNanoseconds: nowUnixNanoseconds)
         writer.close(now: nowUnixNanoseconds)
+        for question in lost { question.answer(nil) }
         mailbox.close()
     }
 }

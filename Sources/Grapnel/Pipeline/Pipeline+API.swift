@@ -11,7 +11,7 @@ extension Pipeline {
         case "/readyz":
             let (isReady, text) = readiness.report(
                 journalRefusal: journalRefusal(), unlisted: catalog.unlisted(readiness.listedClusters),
-                clusterLines: clusters.lines)
+                journalLines: watch.lines, clusterLines: clusters.lines)
             return AdminAnswer(status: isReady ? .ok : .serviceUnavailable, body: text)
         case "/metrics":
             return AdminAnswer(status: .ok, contentType: MetricsPage.contentType, body: page.render())
@@ -24,7 +24,9 @@ extension Pipeline {
         let durable: @Sendable () -> UInt64 = { history.durableThrough }
         let parts = AdminParts(
             reader: reader, history: history, durableSequence: durable, routes: routes, dispatcher: dispatcher,
-            journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal, shareRefusals: desk.shareRefusals,
+            journalMetrics: desk.writer.metrics, journalRefusal: journalRefusal,
+            lostSegments: { [watch] in watch.lost },
+            shareRefusals: desk.shareRefusals,
             refused: refusals.requests,
             counts: routeCounts, redeliver: redelivery.asked, settings: settings,
             version: Version.number)

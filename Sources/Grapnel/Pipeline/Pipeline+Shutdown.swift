@@ -35,7 +35,10 @@ extension Pipeline {
         rebuilder.stop()
         _ = Blocking.wait(seconds: 1) { [clusters] in await clusters.stop() }
         handoff.stop()
-        wait(until: deadline) { self.handoff.hasEnded.load(ordering: .acquiring) }
+        watch.stop()
+        wait(until: deadline) {
+            self.handoff.hasEnded.load(ordering: .acquiring) && self.watch.hasEnded.load(ordering: .acquiring)
+        }
         let remaining = deadline > cl_now_monotonic() ? deadline - cl_now_monotonic() : 0
         Blocking.wait { [dispatcher] in
             await dispatcher.drain(deadline: .now + .nanoseconds(Int64(remaining)))

@@ -59,6 +59,7 @@ final class Pipeline: Sendable {
     let tlsPorts: [Int]
     let isInline: Bool
     let journalRefusal: @Sendable () -> String?
+    let watch: JournalWatch
 
     /// Opens everything and starts all threads. What fails says so with its remedy.
     init(_ settings: ServerSettings, logger: Logger) throws(CommandFailure) {
@@ -167,6 +168,12 @@ final class Pipeline: Sendable {
             thread.wake()
         }
         redelivery = Redelivery(history: writer.history, mailbox: mailbox) { owner.changed() }
+        watch = JournalWatch(
+            reader: reader, durableSequence: { accepting.durableSequence.load(ordering: .acquiring) }, logger: logger
+        ) {
+            mailbox.post($0)
+            owner.changed()
+        }
         reported = Mutex([])
         refusals = RefusalReporter(controls.map(\.refusals), routeCounts, logger)
         let tallies = controls.map(\.routeTally)
@@ -190,6 +197,7 @@ final class Pipeline: Sendable {
         rebuilder.start()
         clusters.start()
         handoff.start()
+        watch.start()
         if !isInline { thread.start() }
         for index in 0..<loopCount {
             startLoop(controls[index], lanes[index], loopSettings, listeners[index], tlsListeners[index])

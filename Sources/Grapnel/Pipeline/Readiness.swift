@@ -27,9 +27,10 @@ final class Readiness: Sendable {
     var listedClusters: Set<String> { state.withLock { $0.listedClusters } }
 
     /// Ready or not, and the lines that say why. `journalRefusal`: nil while the journal accepts.
-    /// `clusterLines`: what the clusters' lists are waited for, or out of step with.
+    /// `journalLines`: what is wrong with the journal though it accepts. `clusterLines`: what the clusters' lists are waited for, or out of step with.
     func report(
-        journalRefusal: String?, unlisted: [UnlistedCluster] = [], clusterLines: [String] = []
+        journalRefusal: String?, unlisted: [UnlistedCluster] = [], journalLines: [String] = [],
+        clusterLines: [String] = []
     ) -> (isReady: Bool, text: String) {
         let now = state.withLock { $0 }
         var lines: [String] = []
@@ -46,6 +47,7 @@ final class Readiness: Sendable {
             lines.append(
                 "cluster \(cluster.name): its catalog is not known yet: until then an unknown path is answered 503")
         }
+        lines += journalLines
         lines += clusterLines.prefix(20)
         if clusterLines.count > 20 { lines.append("cluster: and \(clusterLines.count - 20) more") }
         for problem in now.catalogProblems.prefix(20) { lines.append("catalog: \(problem)") }

@@ -90,7 +90,7 @@ public final class JournalHistory: Sendable {
         _ story: inout DeliveryStory
     ) throws(JournalError) {
         do throws(DiskError) {
-            guard let (handle, index) = try index(of: segment, limit) else { return }
+            guard let (handle, index) = try indexIfThere(segment, limit) else { return }
             for offset in index.mentions(of: sequence) {
                 var walk = SegmentWalk(reader, handle, from: offset)
                 guard let (header, place) = try walk.next(through: limit), place == offset,
@@ -133,7 +133,8 @@ public final class JournalHistory: Sendable {
             segment.baseSequence <= sequence
         else { return nil }
         do throws(DiskError) {
-            guard let (handle, index) = try index(of: segment, limit), let mark = index.markIndex(of: sequence) else {
+            guard let (handle, index) = try indexIfThere(segment, limit), let mark = index.markIndex(of: sequence)
+            else {
                 return nil
             }
             var walk = SegmentWalk(
@@ -152,7 +153,17 @@ public final class JournalHistory: Sendable {
 
     // MARK: Parts
 
-    /// nil: the segment is gone.
+    /// nil: the segment is gone, from the log or from the disk.
+    private func indexIfThere(
+        _ segment: SegmentDirectory.Known, _ limit: UInt64
+    ) throws(DiskError) -> (JournalReader.Handle, SegmentIndex)? {
+        do throws(DiskError) { return try index(of: segment, limit) } catch {
+            guard error == JournalReader.lost else { throw error }
+            return nil
+        }
+    }
+
+    /// nil: the segment is gone from the log.
     func index(
         of segment: SegmentDirectory.Known, _ limit: UInt64
     ) throws(DiskError) -> (JournalReader.Handle, SegmentIndex)? {

@@ -26,7 +26,7 @@ public final class JournalMetrics: Sendable {
     public let segmentsRemoved = Counter()
     /// Segments carried forward as a whole, because much in them is owed.
     public let segmentsKept = Counter()
-    /// Damaged places found by recovery.
+    /// Damaged places found by recovery, and segments that were lost since.
     public let damage = Counter()
     /// Deliveries refused because the journal is full, sealed, or their namespace is over its share.
     public let refused = Counter()

@@ -76,12 +76,18 @@ extension JournalReader {
 
     /// Calls `body` with each record of `segment` from `offset` on whose sequence is at most `last`, in order of their place, copies
     /// included; stops behind the one for which it returns false. `last` must be durable. Gives the offset where to go on; nil when
-    /// the segment is gone. Linear in what lies between.
+    /// the segment is gone, from the log or from the disk. Linear in what lies between.
     public func glance(
         over segment: SegmentSpan, from offset: UInt32, through last: UInt64, _ body: (GlancedRecord) -> Bool
     ) throws(JournalError) -> UInt32? {
         do throws(DiskError) {
-            guard let handle = try handle(of: segment.number) else { return nil }
+            let open: Handle?
+            do throws(DiskError) { open = try handle(of: segment.number) } catch {
+                // Lists go on without it.
+                guard error == Self.lost else { throw error }
+                return nil
+            }
+            guard let handle = open else { return nil }
             var window = Window(disk: disk, file: handle.file)
             var offset = UInt64(max(offset, Self.firstRecordOffset))
             let last = min(last, segment.lastSequence ?? last)

@@ -156,14 +156,17 @@ public final class JournalReader: Sendable {
 
     // MARK: Bytes
 
-    /// nil: the segment is not part of the log any more.
+    /// nil: the segment is not part of the log any more. Throws `lost` when it is, and has no file.
     func handle(of number: UInt64) throws(DiskError) -> Handle? {
         guard directory.contains(number) else {
             handles.withLock { $0[number] = nil }
             return nil
         }
         if let handle = handles.withLock({ $0[number] }) { return handle }
-        guard let file = try openFile(number) else { return nil }
+        guard let file = try openFile(number) else {
+            guard directory.contains(number) else { return nil }
+            throw Self.lost
+        }
         let identity: SegmentIdentity?
         do throws(DiskError) {
             identity = try self.identity(of: file)
@@ -184,10 +187,10 @@ public final class JournalReader: Sendable {
         return handle
     }
 
-    private static let noSuchFile: Int32 = 2
+    static let noSuchFile: Int32 = 2
 
     /// nil when there is no such segment (any more).
-    private func openFile(_ number: UInt64) throws(DiskError) -> DiskFile? {
+    func openFile(_ number: UInt64) throws(DiskError) -> DiskFile? {
         // A file that is kept changes its name once: looked for under both, it is found under one.
         for name in [SegmentFileName.segment(number), SegmentFileName.kept(number)] {
             do throws(DiskError) {

@@ -128,6 +128,16 @@
     public func owed(_ sequence: UInt64) -> OwedState? {
         unsafe core.pointee.owed[sequence].map { OwedState($0) }
     }
+
+    /// A segment has no file any more: somebody took it away. Says what that cost; nil: it is not part of the log. For between turns: the
+    /// segment being written is left when no group is under way.
+    public func lose(segment number: UInt64, now: UInt64) -> LostSegment? {
+        unsafe core.pointee.lose(number, now: now)
+    }
+
+    /// The file of a segment that was lost is there again.
+    public func regain(segment number: UInt64) { unsafe core.pointee.regain(number) }
+
     public var bytesUsed: UInt64 { unsafe core.pointee.bytesUsed }
     public var nextSequence: UInt64 { unsafe core.pointee.nextSequence }
     /// What the dedupe index holds in memory.

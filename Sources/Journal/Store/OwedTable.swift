@@ -125,6 +125,13 @@
         return settle(place)
     }
 
+    /// Takes it out as if it had never been owed.
+    mutating func remove(_ sequence: UInt64) {
+        guard let place = place(of: sequence) else { return }
+        if !highFinals.isEmpty { highFinals[sequence] = nil }
+        empty(place)
+    }
+
     /// The segment is kept: plans and outcomes of what is owed in it may go before it.
     mutating func markCopied(in segment: UInt64) {
         for place in 0..<capacity where unsafe places[place].sequence != 0 {
@@ -183,12 +190,12 @@
     private mutating func finish(_ place: Int) -> Effect {
         let entry = unsafe places[place]
         if !highFinals.isEmpty { highFinals[entry.sequence] = nil }
-        remove(place)
+        empty(place)
         return .final(entry, entry.hasDead ? .dead : entry.hasEffect ? .done : .ignored)
     }
 
     /// Empties a place and closes the gap (as in `DedupeIndex`).
-    private mutating func remove(_ place: Int) {
+    private mutating func empty(_ place: Int) {
         var gap = place
         var probe = place
         while true {

@@ -29,6 +29,10 @@ extension WriterCore {
                     uncopyableSegment = segment.number
                     return
                 }
+            } else if let oldest = segments.first, lost.contains(oldest.number) {
+                abandon(oldest.number)
+            } else if let segment = kept.first(where: { lost.contains($0.number) }) {
+                abandon(segment.number)
             } else if let oldest = segments.first, uncopyableSegment != oldest.number {
                 // What cannot be copied, because an owed record is damaged, can still be kept.
                 let isDone = isSparse(oldest) && copyForward(oldest, now: now) || keep(oldest, now: now)

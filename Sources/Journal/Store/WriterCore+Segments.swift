@@ -206,6 +206,7 @@ extension WriterCore {
             segments.removeFirst()
         }
         directory.remove(segment.number)
+        lost.remove(segment.number)
         dropping = segment
     }
 

@@ -107,6 +107,8 @@ enum NextSegment {
     var owed: OwedTable
     var namespaces: NamespaceTable
     var movedCount: Int
+    /// Segments that have no file, as far as the writer was told.
+    var lost: Set<UInt64> = []
     /// A segment from which copying forward was tried in vain; not tried again before the next tick.
     var uncopyableSegment: UInt64?
     var writtenThroughAtTick: UInt64 = 0

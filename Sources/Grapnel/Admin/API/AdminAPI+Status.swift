@@ -90,6 +90,7 @@ extension AdminAPI {
             "owed": .number("\(metrics.owedRecords.value)"),
             "oldestOwedSeconds": .number("\(max(0, oldest))"),
             "damage": .number("\(metrics.damage.value)"),
+            "lostSegments": .array(parts.lostSegments().prefix(Self.limitMax).map(\.json)),
             "dedupeEntries": .number("\(metrics.dedupeEntries.value)"),
             "namespacesOverShare": .array(
                 parts.shareRefusals.recent(now: cl_now_realtime()).map {
@@ -99,6 +100,15 @@ extension AdminAPI {
                     ]
                 }),
         ])
+    }
+}
+
+extension JournalWatch.Lost {
+    fileprivate var json: JSONValue {
+        [
+            "segment": .number("\(segment)"), "from": .number("\(from)"), "through": .number("\(through)"),
+            "owed": .number("\(owed)"), "seen": .string(APITime.text(seen)),
+        ]
     }
 }
 

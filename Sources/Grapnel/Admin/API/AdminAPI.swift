@@ -20,6 +20,7 @@ struct AdminParts: Sendable {
     var journalMetrics: JournalMetrics
     /// nil: deliveries are taken.
     var journalRefusal: @Sendable () -> String?
+    var lostSegments: @Sendable () -> [JournalWatch.Lost]
     var shareRefusals: ShareRefusals
     var refused: RefusedRequests
     var counts: RouteCounts
