@@ -19,8 +19,8 @@ def chain(desk, count, name="x"):
     return sequences
 
 
-def figures(desk, **filter):
-    answer = desk.api.post("/redeliveries", {"filter": filter, "dryRun": True})[1]
+def figures(desk, wish=None, **filter):
+    answer = desk.api.post("/redeliveries", {"filter": filter, "dryRun": True, **(wish or {})})[1]
     check_schema(load_openapi(), SELECTED, answer, "the selection of %r" % filter)
     chosen = answer["selection"]
     return chosen["sequences"], chosen["covered"], chosen["skippedRedelivered"], chosen["skippedOwed"]
@@ -70,9 +70,11 @@ def once(context):
     for filter in ({"outcome": "merged"}, {"outcome": "owed"}, {"since": "1h"}):
         expect(figures(desk, **filter)[:3], ([], 0, 0), "of owed ones, by %r" % filter)
     expect(figures(desk, since="1h")[3], 4, "left out as owed")
+    expect(figures(desk, {"planIndex": 0}, since="1h"), ([], 0, 0, 4), "a part of their plans")
     desk.api.post("/resume", ROUTE)
     desk.wait(one[-1:], "dead")
     expect(figures(desk, outcome="dead"), (one[-1:], 3, 0, 0), "the last one, for all")
+    expect(figures(desk, {"planIndex": 0}, outcome="dead"), (one[-1:], 3, 0, 0), "a part of its plan")
     expect(figures(desk, outcome="merged"), (one[2:3], 2, 0, 0), "the newest that the filter means")
     expect(figures(desk, delivery="x-2"), (one[1:2], 0, 0, 0), "one alone")
     text = desk.run("--outcome", "dead", "--rate", "100").stdout

@@ -149,14 +149,14 @@ extension AdminAPI {
                     }
                     chains[heir.sequence] = self.act(wish, onMeant: heir, filter).map { [$0] } ?? []
                 }
-                // Nothing of a plan waits where the entry itself is final.
-                if heir.isOwed, !wish.isOfPlan {
-                    selection.owed += 1
-                    return
-                }
                 let isCovered =
                     chains[heir.sequence]?.contains { $0.stands(for: act, isOfOneRoute: true) } == true
                     || isDone(heir, true)
+                // Of its plan an entry may be final: then it covers them, if it is meant. Else it is still to do what they wanted.
+                if heir.isOwed, !isCovered {
+                    selection.owed += 1
+                    return
+                }
                 chains[heir.sequence]?.append(act)
                 guard !isCovered, !isRedelivered else {
                     if isRedelivered { selection.redelivered += 1 } else { selection.covered += 1 }
