@@ -92,7 +92,7 @@ struct RawConnection: Sendable {
             pollfd(fd: other, events: Int16(POLLIN), revents: 0),
         ]
         var chunk = [UInt8](repeating: 0, count: 65536)
-        while poll(&both, 2, 20_000) > 0 {
+        while poll(&both, 2, 600_000) > 0 {
             for (from, to) in [(0, other), (1, descriptor)] where both[from].revents != 0 {
                 let count = Glibc.read(both[from].fd, &chunk, chunk.count)
                 if count <= 0 || send(to, chunk, count, Int32(MSG_NOSIGNAL)) != count { return }
@@ -121,10 +121,19 @@ final class RawServer: Sendable {
         listener = descriptor
         self.port = port
         let thread = Thread { [self] in
+            // Closed here alone: were it closed while this thread is between two connections, another server's listener could get its
+            // number, and this one would take that one's connections.
+            defer { close(listener) }
             while true {
                 let connection = accept(listener, nil, nil)
-                if connection < 0 { return }
-                Thread { self.serve(connection) }.start()
+                if connection >= 0 {
+                    Thread { self.serve(connection) }.start()
+                } else if isStopped {
+                    return
+                } else {
+                    // No descriptor left for it: another test may give some back.
+                    usleep(1_000)
+                }
             }
         }
         thread.start()
@@ -134,10 +143,14 @@ final class RawServer: Sendable {
     var requests: [RawRequest] { state.withLock { $0.requests } }
 
     func stop() {
-        state.withLock { $0.isStopped = true }
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        // Under the lock, so that it is not closed yet. accept(2) fails from now on.
+        state.withLock { state in
+            if !state.isStopped { shutdown(listener, Int32(SHUT_RDWR)) }
+            state.isStopped = true
+        }
     }
+
+    private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     /// A port of loopback where nobody listens: bound, so that no other test gets it, until the process ends.
     static func closedPort() -> UInt16 { bound().port }

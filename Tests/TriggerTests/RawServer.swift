@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Kubernetes
 import Synchronization
 
 /// What a request looked like: head and body as text.
@@ -50,10 +51,19 @@ final class RawServer: Sendable {
         listener = descriptor
         self.port = port
         let thread = Thread { [self] in
+            // Closed here alone: were it closed while this thread is between two connections, another server's listener could get its
+            // number, and this one would take that one's connections.
+            defer { close(listener) }
             while true {
                 let connection = accept(listener, nil, nil)
-                if connection < 0 { return }
-                Thread { self.serve(connection) }.start()
+                if connection >= 0 {
+                    Thread { self.serve(connection) }.start()
+                } else if isStopped {
+                    return
+                } else {
+                    // No descriptor left for it: another test may give some back.
+                    usleep(1_000)
+                }
             }
         }
         thread.start()
@@ -63,10 +73,14 @@ final class RawServer: Sendable {
     var requests: [RawRequest] { state.withLock { $0.requests } }
 
     func stop() {
-        state.withLock { $0.isStopped = true }
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        // Under the lock, so that it is not closed yet. accept(2) fails from now on.
+        state.withLock { state in
+            if !state.isStopped { shutdown(listener, Int32(SHUT_RDWR)) }
+            state.isStopped = true
+        }
     }
+
+    private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     /// A port of loopback where nobody listens: bound, so that no other test gets it, until the process ends.
     static func closedPort() -> UInt16 { bound().port }
@@ -150,6 +164,15 @@ final class RawServer: Sendable {
     private static func write(_ connection: Int32, _ text: String) -> Bool {
         let bytes = Array(text.utf8)
         return send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+    }
+}
+
+extension KubernetesClient.Settings {
+    /// However long a call takes on a busy machine, no limit ends it.
+    static var patient: Self {
+        var settings = Self(version: "test")
+        settings.timeoutSeconds = 600
+        return settings
     }
 }
 
