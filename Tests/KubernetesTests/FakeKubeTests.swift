@@ -23,7 +23,7 @@ struct FakeKubeTests {
         #expect(await helper.firstLine().hasPrefix("listening on"))
         let config = try Kubeconfig.load(path: folder.path + "/kube.json")
         let client = try KubernetesClient(
-            config, settings: .init(version: "1.2.3"), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            config, settings: .patient, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         return (helper, client, folder)
     }
 
@@ -96,7 +96,7 @@ struct FakeKubeTests {
         let (helper, client, folder) = try await start()
         let told = Counter()
         let election = LeaderElection(
-            client: client, namespace: "n", name: "grapnel", identity: "me",
+            client: client, namespace: "n", name: "grapnel", identity: "me", settings: LeaderElectionTests.settings(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let task = Task { await election.run { _ in told.add() } }
         #expect(await eventually { told.value == 1 })

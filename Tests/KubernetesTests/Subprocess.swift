@@ -89,4 +89,22 @@ final class TemporaryFolder: Sendable {
         try? text.write(toFile: path + "/" + name, atomically: true, encoding: .utf8)
         return path + "/" + name
     }
+
+    /// Something that can be run at once.
+    @discardableResult
+    func writeProgram(_ text: String, _ name: String) throws -> String {
+        write(text, name)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path + "/" + name)
+        waitForWriters(path + "/" + name)
+        return path + "/" + name
+    }
+}
+
+/// Waits until nobody writes a file, so that it can be run: while a process is started, it has all our descriptors until its exec, and
+/// a file that is open for writing is "busy" (execve(2), ETXTBSY). A read lease is given when nobody writes (fcntl(2), F_SETLEASE).
+func waitForWriters(_ path: String) {
+    let setLease: Int32 = 1024
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    while fcntl(descriptor, setLease, F_RDLCK) == -1, errno == EAGAIN { usleep(1_000) }
+    close(descriptor)
 }

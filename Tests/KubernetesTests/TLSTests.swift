@@ -12,7 +12,7 @@ private let fakeKube = ProcessInfo.processInfo.environment["GRAPNEL_FAKEKUBE"]
 @Suite("TLS, tokens and client certificates")
 struct TLSTests {
     func client(_ config: Kubeconfig) throws -> KubernetesClient {
-        try KubernetesClient(config, settings: .init(version: "1.2.3"), logger: Logger(label: "test"))
+        try KubernetesClient(config, settings: .patient, logger: Logger(label: "test"))
     }
 
     func patch(_ client: KubernetesClient, name: String = "webapp") async -> KubernetesError? {

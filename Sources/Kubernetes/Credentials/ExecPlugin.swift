@@ -17,6 +17,8 @@ public struct ExecPlugin: Sendable, Equatable {
     public var clusterJSON: String?
     /// A run that takes longer is ended.
     public var timeoutSeconds = 30
+    /// Between two runs that a failure or a refusal causes.
+    public var pause = Duration.seconds(5)
     /// More output than this is no credential.
     public var outputBytesMax = 1 << 20
 

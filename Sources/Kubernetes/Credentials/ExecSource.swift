@@ -17,9 +17,6 @@ actor ExecSource {
 
     private typealias Outcome = Result<Ready, TokenSource.Unreadable>
 
-    /// Between two runs that a failure or a refusal causes.
-    static let pause = Duration.seconds(5)
-
     private let plugin: ExecPlugin
     private let kubeconfig: Kubeconfig
     private let processEnvironment: [String: String]
@@ -66,7 +63,7 @@ actor ExecSource {
         return true
     }
 
-    private var isWithinPause: Bool { ranAt.map { ContinuousClock.now - $0 < Self.pause } ?? false }
+    private var isWithinPause: Bool { ranAt.map { ContinuousClock.now - $0 < plugin.pause } ?? false }
 
     private static func run(
         _ plugin: ExecPlugin, _ kubeconfig: Kubeconfig, _ processEnvironment: [String: String], generation: Int

@@ -162,10 +162,10 @@ public final class LeaderElection: Sendable {
         }
     }
 
-    /// Gives the lease back, if it is still ours. Runs although the task is cancelled, for at most two seconds.
+    /// Gives the lease back, if it is still ours. Runs although the task is cancelled, for at most `releaseDeadline`.
     private func release(_ candidate: Candidate) async {
         let task = Task { [self] in
-            _ = try? await withDeadline(seconds: 2) { [self] in
+            _ = try? await withDeadline(nanoseconds: settings.releaseDeadline.nanoseconds) { [self] in
                 var record = try LeaseRecord(
                     json: try await client.getObject(Self.resource, namespace: namespace, name: name))
                 guard record.observed.holder == identity else { return }

@@ -10,6 +10,8 @@ public struct LeaderElectionSettings: Sendable {
     public var retryInterval: Duration = .seconds(2)
     /// At the end the lease is given back, so that the next leader need not wait for it to run out.
     public var releasesOnStop = true
+    /// How long giving it back may take.
+    public var releaseDeadline: Duration = .seconds(2)
 
     public init() {}
 }
