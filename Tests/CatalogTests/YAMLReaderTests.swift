@@ -122,7 +122,8 @@ private func read(_ bytes: [UInt8]) -> [String] {
             let found = read(text + (key.hasPrefix("{") ? "k: " + key : key))
             #expect(found.first?.contains("nested") == true, "\(key): \(found)")
         }
-        #expect(ContinuousClock.now - started < .seconds(60))
+        // Seconds on a busy machine; read value by value it would be days.
+        #expect(ContinuousClock.now - started < .seconds(600))
     }
 
     @Test("an anchor of one name, defined over and over, is a bomb as well")

@@ -208,7 +208,8 @@ struct PollerContract<P: Poller & ~Copyable>: ~Copyable {
         #expect(hasEnded)
         let bye: [UInt8] = [9, 9, 9]
         var byeSent = 0
-        for _ in 0..<20 where byeSent < 3 {
+        for attempt in 0..<200 where byeSent < 3 {
+            if attempt > 0 { _ = turn(descriptor: server) }
             byeSent += bye.withUnsafeBytes {
                 poller.send(server, slot: 0, generation: 1, UnsafeRawBufferPointer(rebasing: $0[byeSent...]))
             }

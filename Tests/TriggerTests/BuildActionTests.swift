@@ -18,7 +18,7 @@ struct BuildActionTests {
         let server = RawServer { _, _ in .bytes(text) }
         defer { server.stop() }
         let client = try KubernetesClient(
-            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .init(version: "test"),
+            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .patient,
             logger: Logger(label: "test"))
         let result = await runner { _ in client }.run(
             ActionAttempt(

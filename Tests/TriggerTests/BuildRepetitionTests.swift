@@ -26,7 +26,7 @@ struct BuildRepetitionTests {
         }
         defer { server.stop() }
         let client = try KubernetesClient(
-            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .init(version: "test"),
+            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .patient,
             logger: Logger(label: "test"))
         let action = Action.openshiftBuild(self.config, buildRequest: Array(#"{"kind":"BuildRequest"}"#.utf8))
         let result = await OpenShiftBuildAction { _ in client }.run(

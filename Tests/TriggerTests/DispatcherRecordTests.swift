@@ -61,7 +61,7 @@ extension DispatcherTests {
                 openshiftBuild: ClosureRunner { attempt in
                     events.withLock { $0.append("\(attempt.sequence) began") }
                     // The first ends once the other ref's runs.
-                    for _ in 0..<1500 where attempt.sequence == 1 && events.withLock({ $0 }).count < 2 {
+                    for _ in 0..<30_000 where attempt.sequence == 1 && events.withLock({ $0 }).count < 2 {
                         try? await Task.sleep(for: .milliseconds(10))
                     }
                     events.withLock { $0.append("\(attempt.sequence) ended") }

@@ -65,12 +65,24 @@ final class MemoryLog: DeliveryLog {
 
     /// Waits until `count` final outcomes are written.
     func waitForFinals(_ count: Int) async -> Bool {
-        for _ in 0..<500 {
-            if finals >= count { return true }
-            try? await Task.sleep(for: .milliseconds(20))
-        }
-        return false
+        await eventually { finals >= count }
     }
+}
+
+/// Waits until `holds`; whether it did. The limit ends a hang and nothing else: on a busy machine other tests keep all threads.
+@discardableResult
+func eventually(_ holds: () async -> Bool) async -> Bool {
+    let end = ContinuousClock.now + .seconds(300)
+    while await !holds() {
+        if ContinuousClock.now > end { return false }
+        try? await Task.sleep(for: .milliseconds(10))
+    }
+    return true
+}
+
+extension ContinuousClock.Instant {
+    /// For a drain that must not cut anything short: it ends when nothing runs any more.
+    static var distant: Self { now + .seconds(600) }
 }
 
 final class MemoryRoutes: RouteLookup {
@@ -137,7 +149,7 @@ struct DispatcherTests {
         let dispatcher = dispatcher(ActionRunners())
         dispatcher.enqueue([delivery(1, hook("a"))])
         #expect(await log.waitForFinals(1))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
         #expect(log.outcomes.first { $0.planIndex == 0 }?.reason.contains("--allow-exec") == true)
         #expect(log.outcomes.first { $0.planIndex == 1 }?.code == .failed)
         #expect(dispatcher.metrics.owedDeliveries.value == 1)
@@ -155,7 +167,7 @@ struct DispatcherTests {
         let dispatcher = dispatcher(ActionRunners(http: runner, log: runner))
         dispatcher.enqueue([delivery(1, hook("a"))])
         #expect(await log.waitForFinals(2))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
         #expect(log.state.withLock { $0.plans[1]?.count } == 2)
         let attempts = seen.withLock { $0 }
         let logged = attempts.first { $0.action == .log }
@@ -195,7 +207,7 @@ struct DispatcherTests {
         let dispatcher = dispatcher(ActionRunners(exec: ClosureRunner { _ in .done }))
         dispatcher.enqueue([1, 2, 3].map { delivery($0, hook("a")) })
         #expect(await log.waitForFinals(3))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
         #expect(log.outcomes.first { $0.sequence == 1 }?.code == .merged)
         #expect(log.outcomes.count { $0.code == .done } == 2)
     }
@@ -204,17 +216,31 @@ struct DispatcherTests {
     func drainWaits() async {
         routes.define(route(hook("a"), [reconcile("app")]))
         let started = Mutex(0)
+        let isOpen = Mutex(false)
         let dispatcher = dispatcher(
             ActionRunners(
                 reconcile: ClosureRunner { _ in
                     started.withLock { $0 += 1 }
-                    try? await Task.sleep(for: .milliseconds(300))
+                    await eventually { isOpen.withLock { $0 } }
                     return .done
                 }))
         dispatcher.enqueue([delivery(1, hook("a"))])
-        while started.withLock({ $0 }) == 0 { try? await Task.sleep(for: .milliseconds(5)) }
+        #expect(await eventually { started.withLock { $0 } == 1 })
         dispatcher.enqueue([delivery(2, hook("a"))])
-        await dispatcher.drain(deadline: .now + .seconds(10))
+        async let drained: Void = dispatcher.drain(deadline: .distant)
+        // New ones are dropped as soon as it has begun.
+        routes.define(route(hook("probe"), [reconcile("other")], coalesce: Coalesce(by: .none)))
+        dispatcher.setPaused(.route(hook("probe")), true)
+        var probe: UInt64 = 100
+        #expect(
+            await eventually {
+                let before = await dispatcher.queues(limit: 0)?.totals.owedDeliveries
+                probe += 1
+                dispatcher.enqueue([delivery(probe, hook("probe"))])
+                return await dispatcher.queues(limit: 0)?.totals.owedDeliveries == before
+            })
+        isOpen.withLock { $0 = true }
+        await drained
         dispatcher.enqueue([delivery(3, hook("a"))])
         #expect(log.outcomes.map(\.sequence) == [1])
         #expect(started.withLock { $0 } == 1)
@@ -229,16 +255,15 @@ struct DispatcherTests {
             ActionRunners(
                 reconcile: ClosureRunner { _ in
                     started.withLock { $0 = true }
-                    do { try await Task.sleep(for: .seconds(60)) } catch { cancelled.withLock { $0 = true } }
+                    do { try await Task.sleep(for: .seconds(900)) } catch { cancelled.withLock { $0 = true } }
                     return .done
                 }))
         dispatcher.enqueue([delivery(1, hook("a"))])
-        while !started.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
+        #expect(await eventually { started.withLock { $0 } })
         let before = ContinuousClock.now
         await dispatcher.drain(deadline: .now + .milliseconds(100))
-        #expect(ContinuousClock.now - before < .seconds(10))
-        for _ in 0..<100 where !cancelled.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(20)) }
-        #expect(cancelled.withLock { $0 })
+        #expect(ContinuousClock.now - before < .seconds(600))
+        #expect(await eventually { cancelled.withLock { $0 } })
         #expect(log.outcomes.isEmpty)
     }
 
@@ -261,7 +286,7 @@ struct DispatcherTests {
             }
         }
         #expect(await log.waitForFinals(4000))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
         let keys = log.outcomes.filter(\.code.isFinal).map { "\($0.sequence)/\($0.planIndex)" }
         #expect(keys.count == 4000)
         #expect(Set(keys).count == 4000)

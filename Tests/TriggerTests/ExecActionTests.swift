@@ -5,8 +5,7 @@ import Testing
 
 @testable import Trigger
 
-// Serialized: a test that writes its script while another starts a process can find the script "busy" (ETXTBSY), since the
-// child has our open files until its exec.
+// Serialized: forty commands at once are enough for a machine.
 @Suite("Exec action", .serialized)
 struct ExecActionTests {
     /// A folder of its own for each test.
@@ -21,13 +20,14 @@ struct ExecActionTests {
         func script(_ text: String, name: String = "run.sh", mode: Int = 0o755) throws {
             try ("#!/bin/sh\n" + text).write(toFile: path + "/" + name, atomically: true, encoding: .utf8)
             try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path + "/" + name)
+            waitForWriters(path + "/" + name)
         }
 
         func read(_ name: String) throws -> String { try String(contentsOfFile: path + "/" + name, encoding: .utf8) }
     }
 
     func attempt(
-        _ command: [String], timeout: UInt64 = 10 * second, body: [UInt8] = Array("{\"a\":1}".utf8)
+        _ command: [String], timeout: UInt64 = 600 * second, body: [UInt8] = Array("{\"a\":1}".utf8)
     ) -> ActionAttempt {
         ActionAttempt(
             sequence: 42, planIndex: 0, number: 3, route: hook("webapp"), receivedNanoseconds: epoch,
@@ -154,23 +154,30 @@ struct ExecActionTests {
     @Test("The time limit ends the whole process group")
     func timeLimit() async throws {
         let folder = Folder()
-        try folder.script("sleep 60 & echo $! > \"$(dirname \"$0\")/child.pid\"; wait")
+        // Its end is not waited for, nor is the child's.
+        try folder.script("sleep 900 & echo $! > \"$(dirname \"$0\")/child.pid\"; wait")
         let before = ContinuousClock.now
-        let result = failure(await run(folder, attempt(["./run.sh"], timeout: second / 2)))
-        #expect(ContinuousClock.now - before < .seconds(10))
-        #expect(result?.verdict == .judged)
-        #expect(result?.reason.contains("longer than 0.5 s") == true)
-        let child = try #require(Int32(try folder.read("child.pid").trimmingCharacters(in: .whitespacesAndNewlines)))
-        #expect(await Self.isGone(child))
+        // On a busy machine the script may not have come to its child in the shortest of these.
+        for halves in [1, 20, 200] as [UInt64] {
+            let result = failure(await run(folder, attempt(["./run.sh"], timeout: halves * second / 2)))
+            #expect(result?.verdict == .judged)
+            #expect(result?.reason.contains("longer than \(Double(halves) / 2) s") == true)
+            if let child = try? Int32(folder.read("child.pid").trimmingCharacters(in: .whitespacesAndNewlines)) {
+                #expect(await Self.isGone(child))
+                #expect(ContinuousClock.now - before < .seconds(600))
+                return
+            }
+        }
+        Issue.record("no child")
     }
 
     @Test("A command that ignores SIGTERM gets SIGKILL")
     func ignoresTerm() async throws {
         let folder = Folder()
-        try folder.script("trap '' TERM; while true; do sleep 0.05; done")
+        try folder.script("trap '' TERM; sleep 900")
         let before = ContinuousClock.now
-        let result = failure(await run(folder, attempt(["./run.sh"], timeout: second / 5)))
-        #expect(ContinuousClock.now - before < .seconds(20))
+        let result = failure(await run(folder, attempt(["./run.sh"], timeout: second)))
+        #expect(ContinuousClock.now - before < .seconds(600))
         #expect(result?.reason.contains("longer than") == true)
     }
 
@@ -204,26 +211,39 @@ struct ExecActionTests {
     @Test("A daemon that is left behind does not hold up the end")
     func daemonLeft() async throws {
         let folder = Folder()
-        try folder.script("sleep 30 & exit 0")
-        let before = ContinuousClock.now
+        try folder.script("sleep 900 & echo $! > \"$(dirname \"$0\")/daemon.pid\"; exit 0")
         #expect(await run(folder, attempt(["./run.sh"])) == .done)
-        #expect(ContinuousClock.now - before < .seconds(25))
+        let daemon = try #require(Int32(try folder.read("daemon.pid").trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect(kill(daemon, SIGKILL) == 0, "it runs still")
     }
 
     @Test("The command has no descriptors but 0, 1 and 2")
     func descriptors() async throws {
-        let end = await CommandRun(
-            arguments: ["ls", "-l", "/proc/self/fd"], environment: ["PATH": "/usr/bin:/bin"], input: [],
-            timeoutNanoseconds: 10 * second
-        ).run()
-        #expect(end.ending == .exited(0))
-        // 3 is the folder that ls itself lists. Sockets are those of other tests' servers: accept(2), which they use, cannot
-        // set close-on-exec by itself.
-        let others = String(decoding: end.output, as: UTF8.self).split(separator: "\n").filter { line in
-            line.contains(" -> ") && !line.contains("socket:")
-                && ![" 0 -> ", " 1 -> ", " 2 -> ", " 3 -> "].contains { line.contains($0) }
+        // One that a library forgot to close on exec, and one of ours.
+        let forgotten = open("/dev/zero", O_RDONLY)
+        let own = open("/dev/full", O_RDONLY | O_CLOEXEC)
+        defer {
+            close(forgotten)
+            close(own)
         }
-        #expect(others.isEmpty)
+        var others: [Substring] = []
+        // What another test opens at the very moment of the start comes along: not each time.
+        for _ in 0..<20 {
+            let end = await CommandRun(
+                arguments: ["ls", "-l", "/proc/self/fd"], environment: ["PATH": "/usr/bin:/bin"], input: [],
+                timeoutNanoseconds: 600 * second
+            ).run()
+            #expect(end.ending == .exited(0))
+            // 3 is the folder that ls itself lists. Sockets are those of other tests' servers: accept(2), which they use, cannot
+            // set close-on-exec by itself.
+            others = String(decoding: end.output, as: UTF8.self).split(separator: "\n").filter { line in
+                line.contains(" -> ") && !line.contains("socket:")
+                    && ![" 0 -> ", " 1 -> ", " 2 -> ", " 3 -> "].contains { line.contains($0) }
+            }
+            #expect(!others.contains { $0.contains("/dev/zero") || $0.contains("/dev/full") }, "\(others)")
+            if others.isEmpty { return }
+        }
+        #expect(others.isEmpty, "\(others)")
     }
 
     @Test("The command is reaped")
@@ -244,28 +264,26 @@ struct ExecActionTests {
             for _ in 0..<40 { group.addTask { await run(folder, attempt(["./run.sh"])) } }
             for await result in group { #expect(result == .done) }
         }
-        // Other tests run commands meanwhile; forty leaked runs would show as more than a hundred.
-        #expect(Self.pipeCount() - before < 60)
+        // Other tests run commands meanwhile; forty leaked runs would show as more than a hundred, and for ever.
+        #expect(await eventually { Self.pipeCount() - before < 60 })
     }
 
     @Test("Cancelling ends the command and leaves it to time")
     func cancelled() async throws {
         let folder = Folder()
-        try folder.script("sleep 60")
-        let task = Task { await run(folder, attempt(["./run.sh"], timeout: 60 * second)) }
-        try await Task.sleep(for: .milliseconds(200))
+        try folder.script("touch \"$(dirname \"$0\")/running\"; sleep 900")
+        let task = Task { await run(folder, attempt(["./run.sh"], timeout: 900 * second)) }
+        #expect(await eventually { FileManager.default.fileExists(atPath: folder.path + "/running") })
         task.cancel()
         #expect(failure(await task.value)?.verdict == .healable)
     }
 
-    /// Whether a process is no more, or a zombie that is not ours; waits a little for it.
+    /// Whether a process is no more, or a zombie that is not ours; waits for it.
     static func isGone(_ pid: Int32) async -> Bool {
-        for _ in 0..<100 {
+        await eventually {
             let status = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
-            if status.isEmpty || status.contains(") Z ") { return true }
-            try? await Task.sleep(for: .milliseconds(50))
+            return status.isEmpty || status.contains(") Z ")
         }
-        return false
     }
 
     static func pipeCount() -> Int {
@@ -275,4 +293,13 @@ struct ExecActionTests {
                 == true
         }
     }
+}
+
+/// Waits until nobody writes a file, so that it can be run: while a process is started, it has all our descriptors until its exec, and
+/// a file that is open for writing is "busy" (execve(2), ETXTBSY). A read lease is given when nobody writes (fcntl(2), F_SETLEASE).
+func waitForWriters(_ path: String) {
+    let setLease: Int32 = 1024
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    while fcntl(descriptor, setLease, F_RDLCK) == -1, errno == EAGAIN { usleep(1_000) }
+    close(descriptor)
 }

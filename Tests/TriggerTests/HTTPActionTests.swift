@@ -7,7 +7,8 @@ import Testing
 
 @Suite("HTTP action")
 struct HTTPActionTests {
-    func attempt(_ url: String, secret: String? = nil, timeout: UInt64 = 5 * second, number: Int = 1) -> ActionAttempt {
+    func attempt(_ url: String, secret: String? = nil, timeout: UInt64 = 600 * second, number: Int = 1) -> ActionAttempt
+    {
         ActionAttempt(
             sequence: 7, planIndex: 2, number: number, route: hook("a"), receivedNanoseconds: epoch,
             action: .http(

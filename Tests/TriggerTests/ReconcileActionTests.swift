@@ -43,7 +43,7 @@ struct ReconcileActionTests {
     {
         guard let server else { return await ReconcileAction(client: { _ in nil }, time: time).run(attempt(target)) }
         let client = try KubernetesClient(
-            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .init(version: "test"),
+            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .patient,
             logger: Logger(label: "test"))
         let result = await ReconcileAction(client: { _ in client }, time: time).run(attempt(target))
         await client.shutdown()

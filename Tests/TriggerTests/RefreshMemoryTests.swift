@@ -39,7 +39,7 @@ struct RefreshMemoryTests {
         }
         defer { server.stop() }
         let client = try KubernetesClient(
-            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .init(version: "test"),
+            Kubeconfig(server: server.url, token: .inline(SecretText("tok"))), settings: .patient,
             logger: Logger(label: "test"))
         let now = Mutex(epoch)
         let action = KpackRefreshAction(

@@ -160,14 +160,6 @@ struct SpillTests {
             decodeEvent: { _ in Event() }, settings: settings, logger: logger)
     }
 
-    private func wait(_ condition: () async -> Bool) async -> Bool {
-        for _ in 0..<2_000 {
-            if await condition() { return true }
-            try? await Task.sleep(for: .milliseconds(10))
-        }
-        return false
-    }
-
     @Test(
         "What one route owes above its share keeps nobody else waiting, is counted, and is done in order when its target is back"
     )
@@ -178,7 +170,7 @@ struct SpillTests {
             dispatcher.enqueue((first..<first + 100).map { log.add($0, storm) })
         }
         dispatcher.enqueue([log.add(3_000, calm)])
-        #expect(await wait { target.done == [3_000] })
+        #expect(await eventually { target.done == [3_000] })
         let snapshot = await dispatcher.queues(limit: 10)
         let totals = snapshot?.totals ?? .init()
         #expect(totals.owedDeliveries == 2_000 && totals.spilled == 1_950 && totals.waiting + totals.running == 2_000)
@@ -187,13 +179,14 @@ struct SpillTests {
         #expect(dispatcher.metrics.owedDeliveries.value <= 100 && dispatcher.metrics.spilled.value == 1_950)
         #expect(dispatcher.backlog == 0)
         target.isDown = false
-        #expect(await wait { log.finals(storm).count == 2_000 })
+        #expect(await eventually { log.finals(storm).count == 2_000 })
         // Those that failed while they were held come after their backoff; those that waited in the journal never failed.
         let done = target.done.filter { $0 > 50 && $0 <= 2_000 }
         #expect(done == done.sorted())
         #expect(target.done.sorted() == Array(1...2_000) + [3_000])
-        #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        #expect(
+            await eventually { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("A paused route's deliveries wait in the journal; resumed, all are done once and in order")
@@ -202,14 +195,14 @@ struct SpillTests {
         dispatcher.setPaused(.route(storm), true)
         dispatcher.enqueue((1...500).map { log.add($0, storm) })
         dispatcher.enqueue((501...600).map { log.add($0, calm) })
-        #expect(await wait { log.finals(calm).count == 100 })
+        #expect(await eventually { log.finals(calm).count == 100 })
         #expect(log.finals(storm).isEmpty && dispatcher.metrics.spilled.value == 450)
         dispatcher.setPaused(.route(storm), false)
         dispatcher.enqueue((601...700).map { log.add($0, storm) })
-        #expect(await wait { log.finals(storm).count == 600 })
+        #expect(await eventually { log.finals(storm).count == 600 })
         let done = target.done.filter { $0 <= 500 || $0 > 600 }
         #expect(done == done.sorted() && Set(done).count == 600)
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test(
@@ -220,24 +213,25 @@ struct SpillTests {
         let dispatcher = dispatcher(logger: lines.logger)
         dispatcher.setPaused(.route(storm), true)
         dispatcher.enqueue((1...500).map { log.add($0, storm) })
-        #expect(await wait { dispatcher.metrics.spilled.value == 450 })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 450 })
         log.state.withLock { $0.unread = .init(segment: 7, from: 101, through: 300, reason: "EIO") }
         dispatcher.setPaused(.route(storm), false)
-        #expect(await wait { target.done.count == 300 })
+        #expect(await eventually { target.done.count == 300 })
         dispatcher.enqueue((501...600).map { log.add($0, storm) })
-        #expect(await wait { target.done.count == 400 })
+        #expect(await eventually { target.done.count == 400 })
         #expect(target.done == Array(1...100) + Array(301...600))
-        #expect(await wait { dispatcher.metrics.spilled.value > 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        #expect(
+            await eventually { dispatcher.metrics.spilled.value > 0 && dispatcher.metrics.owedDeliveries.value == 0 })
         func said(_ text: String) -> [String] { lines.lines.filter { $0.contains(text) } }
         #expect(said("cannot be read").count == 1)
         #expect(said("cannot be read").first?.contains("segment=7 sequences=101-300") == true, "\(lines.lines)")
         #expect(said("could be read").isEmpty)
         log.state.withLock { $0.unread = nil }
-        #expect(await wait { log.finals(storm).count == 600 })
+        #expect(await eventually { log.finals(storm).count == 600 })
         #expect(target.done == Array(1...100) + Array(301...600) + Array(101...300))
-        #expect(await wait { dispatcher.metrics.spilled.value == 0 })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 0 })
         #expect(said("cannot be read").count == 1 && said("could be read").count == 1)
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("A drained dispatcher reads nothing again; the next one goes on with what is owed, and does none of it twice")
@@ -245,7 +239,7 @@ struct SpillTests {
         target.isDown = true
         var dispatcher = dispatcher(held: 60)
         dispatcher.enqueue((1...400).map { log.add($0, storm) })
-        #expect(await wait { dispatcher.metrics.spilled.value == 370 })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 370 })
         var last: UInt64 = 400
         for round in 1...4 {
             target.isDown = round % 2 == 1
@@ -256,14 +250,14 @@ struct SpillTests {
             last += 50
             if round % 2 == 0 {
                 let before = log.finals(storm).count
-                #expect(await wait { log.finals(storm).count > before + 20 })
+                #expect(await eventually { log.finals(storm).count > before + 20 })
             }
         }
         target.isDown = false
-        #expect(await wait { log.finals(storm).count == Int(last) })
+        #expect(await eventually { log.finals(storm).count == Int(last) })
         #expect(log.finals(storm) == Array(1...last))
         #expect(target.done.sorted() == Array(1...last))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("A start may leave a route to the journal as a whole")
@@ -273,9 +267,9 @@ struct SpillTests {
         var range = SpilledRange(all[0], isRecovered: true)
         for delivery in all.dropFirst() { range.formUnion(SpilledRange(delivery, isRecovered: true)) }
         dispatcher.replay([], spilled: [(storm, range)])
-        #expect(await wait { log.finals(storm).count == 300 })
+        #expect(await eventually { log.finals(storm).count == 300 })
         #expect(target.done == Array(1...300))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("One that comes late from elsewhere, after it was read again and done, is not done twice")
@@ -286,16 +280,16 @@ struct SpillTests {
         dispatcher.enqueue(Array(all.prefix(200)))
         // 201 is on its way still.
         dispatcher.enqueue(Array(all[201...]))
-        #expect(await wait { dispatcher.metrics.spilled.value == 249 })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 249 })
         dispatcher.setPaused(.route(storm), false)
-        #expect(await wait { log.finals(storm).count == 300 })
+        #expect(await eventually { log.finals(storm).count == 300 })
         dispatcher.enqueue([all[200]])
         dispatcher.replay([RecoveredDelivery(delivery: all[250], plan: nil, outcomes: [])])
         dispatcher.enqueue([log.add(301, storm)])
-        #expect(await wait { log.finals(storm).contains(301) })
-        #expect(await wait { dispatcher.metrics.spilled.value == 0 })
+        #expect(await eventually { log.finals(storm).contains(301) })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 0 })
         #expect(target.done == Array(1...301))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("What ends after the journal said that it is owed, and before that is heard, is not done twice")
@@ -304,27 +298,29 @@ struct SpillTests {
         dispatcher.setPaused(.route(storm), true)
         let all = (1...300).map { log.add($0, storm) }
         dispatcher.enqueue(Array(all[..<298]) + [all[299]])
-        #expect(await wait { dispatcher.metrics.spilled.value == 249 })
+        #expect(await eventually { dispatcher.metrics.spilled.value == 249 })
         dispatcher.setPaused(.route(storm), false)
         // 299 as well, which was not handed over yet.
-        #expect(await wait { log.finals(storm).count == 300 })
-        #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        #expect(await eventually { log.finals(storm).count == 300 })
+        #expect(
+            await eventually { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
         dispatcher.setPaused(.route(storm), true)
         dispatcher.enqueue((301...330).map { log.add($0, storm) })
-        #expect(await wait { dispatcher.metrics.owedDeliveries.value == 30 })
+        #expect(await eventually { dispatcher.metrics.owedDeliveries.value == 30 })
         let before = log.state.withLock { state in
             state.isHeldBack = true
             return state.readings
         }
         dispatcher.enqueue([all[298], log.add(331, storm)])
-        #expect(await wait { log.state.withLock { $0.readings > before } })
+        #expect(await eventually { log.state.withLock { $0.readings > before } })
         dispatcher.setPaused(.route(storm), false)
-        #expect(await wait { log.finals(storm).last == 330 })
+        #expect(await eventually { log.finals(storm).last == 330 })
         log.state.withLock { $0.isHeldBack = false }
-        #expect(await wait { log.finals(storm).last == 331 })
-        #expect(await wait { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
+        #expect(await eventually { log.finals(storm).last == 331 })
+        #expect(
+            await eventually { dispatcher.metrics.spilled.value == 0 && dispatcher.metrics.owedDeliveries.value == 0 })
         #expect(target.done.sorted() == Array(1...331))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 
     @Test("Deliveries whose targets are still to be found count for their route's share as well")
@@ -348,12 +344,12 @@ struct SpillTests {
         routes.define(planned)
         dispatcher.enqueue((1...500).map { log.add($0, storm) })
         dispatcher.enqueue([log.add(501, calm)])
-        #expect(await wait { target.done == [501] })
+        #expect(await eventually { target.done == [501] })
         #expect(await dispatcher.queues(limit: 1)?.totals.planning == 50)
         #expect(dispatcher.metrics.spilled.value == 450)
         target.isDown = false
-        #expect(await wait { log.finals(storm).count == 500 })
+        #expect(await eventually { log.finals(storm).count == 500 })
         #expect(target.done.sorted() == Array(1...501))
-        await dispatcher.drain(deadline: .now + .seconds(5))
+        await dispatcher.drain(deadline: .distant)
     }
 }

@@ -4,12 +4,16 @@ enum Bounded {
     static let seconds = 5.0
 
     /// nil: it did not end in time.
-    static func run<Value: Sendable>(_ operation: @escaping @Sendable () async -> Value) -> Value? {
+    static func run<Value: Sendable>(
+        seconds: Double = Bounded.seconds, _ operation: @escaping @Sendable () async -> Value
+    ) -> Value? {
         Blocking.wait(seconds: seconds, operation)
     }
 
     /// The same for system calls that may hang, on a thread of their own.
-    static func call<Value: Sendable>(_ body: @escaping @Sendable () -> Value) -> Value? {
+    static func call<Value: Sendable>(
+        seconds: Double = Bounded.seconds, _ body: @escaping @Sendable () -> Value
+    ) -> Value? {
         let box = ResultBox<Value>()
         NamedThread.start("check") { box.put(body()) }
         return box.take(seconds: seconds)
