@@ -110,7 +110,7 @@ struct PipelineThreadsTests {
         }
         pipeline.reload()
         #expect(Self.talk(port, [Self.request("0-0", good: true)]) == ["200"])
-        pipeline.stop()
+        try await onThread { pipeline.stop() }
 
         // What was done is not done again, and its ids are still known.
         let again = try Pipeline(settings, logger: logger)
@@ -120,7 +120,7 @@ struct PipelineThreadsTests {
         for _ in 0..<15_000 where pipeline.counts.done + again.counts.done < accepted {
             try await Task.sleep(for: .milliseconds(20))
         }
-        again.stop()
+        try await onThread { again.stop() }
         #expect(again.counts.duplicates == 1)
         #expect(pipeline.counts.duplicates == 1)
         #expect(pipeline.counts.deliveries == accepted + 1)
