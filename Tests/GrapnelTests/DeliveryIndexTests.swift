@@ -102,6 +102,40 @@ struct DeliveryIndexTests {
         #expect(try reason(other) == nil)
     }
 
+    @Test("of a segment that stays for what is owed in it, nothing else is told as owed once what became of it is gone")
+    func kept() throws {
+        let journal = try SampleJournal(maxBytes: 4 << 20)
+        let dead = journal.deliver(to: "quiet")
+        let owed = (0..<2).map { _ in journal.deliver(bytes: 60_000) }
+        func segments() -> [UInt64] { journal.writer.reader.segments.map(\.number) }
+        let first = segments()[0]
+        while segments().count < 2 { journal.conclude(journal.deliver(bytes: 60_000), .done) }
+        journal.conclude(dead, .dead)
+        let said = try #require(segments().last)
+        let early = journal.index
+        func state(_ sequence: UInt64, _ index: DeliveryIndex) throws -> DeliveryState? {
+            if case .found(let found, _) = try index.find(sequence, deadline: .max) { found.state } else { nil }
+        }
+        #expect(try state(dead, early) == .dead)
+        for _ in 0..<300 where segments().contains(said) {
+            journal.now += SampleJournal.second
+            journal.conclude(journal.deliver(bytes: 60_000), .done)
+        }
+        #expect(
+            segments().first == first && !segments().contains(said) && journal.writer.metrics.segmentsKept.value > 0)
+        #expect(try state(dead, early) == .dead, "it was read in time")
+        let late = journal.index
+        #expect(try state(dead, late) == nil)
+        #expect(try owed.map { try state($0, late) } == [.owed, .owed])
+        var filter = DeliveryFilter()
+        filter.outcomes = [.owed]
+        #expect(
+            try late.page(filter, before: nil, limit: 100, deadline: .max).deliveries.map(\.sequence) == owed.reversed()
+        )
+        let quiet = SampleJournal.route("quiet")
+        #expect(try late.latest(of: [quiet], deadline: .max).latest[quiet]?.delivery == nil)
+    }
+
     @Test("reasons are bounded")
     func manyReasons() {
         var reasons = DeliveryIndex.ReasonTexts()

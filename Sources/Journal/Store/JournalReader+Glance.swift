@@ -31,6 +31,15 @@ public struct GlancedRecord: Sendable {
         return payload.withByteReader { OutcomeCoding.decode($0) }
     }
 
+    /// Of a segment that stays for what is owed in it: its number, and what was owed then. Of all else in it was said what became of it, in
+    /// records that may be gone. nil in other records, and where it cannot be read.
+    public var keptSegment: (number: UInt64, owed: [UInt64])? {
+        guard header.type == .keep, let payload, let list = payload.withByteReader({ KeepCoding.decode($0) }) else {
+            return nil
+        }
+        return (header.reference, list.sequences)
+    }
+
     private var payload: [UInt8]? {
         let end = header.headOffset + Int(header.headLength)
         return end <= bytes.count ? Array(bytes[header.headOffset..<end]) : nil

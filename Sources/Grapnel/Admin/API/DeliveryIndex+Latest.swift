@@ -45,6 +45,7 @@ extension DeliveryIndex {
             for route in wanted {
                 guard let number = state.routes.number(of: route) else { continue }
                 var latest = state.latest[number] ?? Latest()
+                if let delivery = latest.delivery, state.isGone(delivery) { latest.delivery = nil }
                 if latest.delivery == nil, let delivery = carried[number] {
                     latest.delivery = delivery
                     latest.received = max(latest.received, delivery.received)

@@ -105,11 +105,11 @@ extension DeliveryIndex.State {
         guard let segment = reading.segments.last(where: { $0.baseSequence <= sequence }) else {
             return .some(carried[sequence])
         }
-        if let found = digests[segment.number]?.delivery(sequence) { return .some(found) }
+        if let found = digests[segment.number]?.delivery(sequence) { return .some(isGone(found) ? nil : found) }
         if digests[segment.number]?.isComplete != true {
             guard try digest(segment, reading.through, reading.reader, reading.deadline) else { return nil }
             trim(keeping: segment.number)
-            if let found = digests[segment.number]?.delivery(sequence) { return .some(found) }
+            if let found = digests[segment.number]?.delivery(sequence) { return .some(isGone(found) ? nil : found) }
         }
         return .some(carried[sequence])
     }
@@ -125,6 +125,7 @@ extension DeliveryIndex.State {
     mutating func matches(
         _ delivery: IndexedDelivery, _ filter: DeliveryFilter, _ idHash: UInt64?, _ reading: DeliveryIndex.Reading
     ) throws(JournalError) -> Bool? {
+        if isGone(delivery) { return false }
         if let idHash, delivery.idHash != idHash { return false }
         guard filter.matchesButOutcome(delivery, of: routes.identity(delivery.route)) else { return false }
         if delivery.matches(filter.outcomes) { return true }

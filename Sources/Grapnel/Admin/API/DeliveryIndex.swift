@@ -125,10 +125,11 @@ final class DeliveryIndex: Sendable {
                 guard segment.baseSequence <= sequence else { continue }
                 if let found = state.digests[segment.number]?.delivery(sequence) {
                     state.trim(keeping: segment.number)
+                    if state.isGone(found) { return .unknown }
                     return .found(found, lastSegment: state.lastSegment(of: found))
                 }
             }
-            guard let found = state.carried[sequence] else { return .unknown }
+            guard let found = state.carried[sequence], !state.isGone(found) else { return .unknown }
             return .found(found, lastSegment: state.lastSegment(of: found))
         }
     }
@@ -224,6 +225,15 @@ extension DeliveryIndex {
         private var oldest: UInt64 = 0
         private var clock: UInt64 = 0
 
+        /// By segment: the latest list of what is owed in it.
+        private var kept: [UInt64: Kept] = [:]
+
+        private struct Kept {
+            /// The sequence of the record that says so.
+            var said: UInt64
+            var owed: Set<UInt64>
+        }
+
         private struct Late {
             var progress = DeliveryProgress()
             var lastSegment: UInt64 = 0
@@ -244,6 +254,7 @@ extension DeliveryIndex {
             readTo = readTo.filter { numbers.contains($0.key) }
             heard = heard.filter { numbers.contains($0) }
             carried = carried.filter { numbers.contains($0.value.segment) }
+            kept = kept.filter { numbers.contains($0.key) }
             late = late.filter { $0.key >= first.baseSequence || carried[$0.key] != nil }
             latest.keep { numbers.contains($0) }
         }
@@ -308,8 +319,20 @@ extension DeliveryIndex {
                         if reason != 0 { progress.reason = reason }
                     }
                 }
-            case .probe, .keep: break
+            case .keep:
+                guard let list = record.keptSegment, record.sequence > kept[list.number]?.said ?? 0 else { return }
+                kept[list.number] = Kept(said: record.sequence, owed: Set(list.owed))
+            case .probe: break
             }
+        }
+
+        /// Of a segment that was kept only what is owed counts: what became of the others was said in segments that may go before it, and
+        /// without that they would seem to be owed. Right once every later segment was heard.
+        func isGone(_ delivery: IndexedDelivery) -> Bool {
+            guard delivery.state == .owed || delivery.state == .failed, let list = kept[delivery.segment] else {
+                return false
+            }
+            return !list.owed.contains(delivery.sequence)
         }
 
         /// Something was said of a delivery: of this segment, or of an earlier one.
