@@ -106,14 +106,14 @@ struct RedeliveryJobsTests {
     @Test("a job that is cancelled ends before its next delivery, and says so; another may begin then")
     func cancel() throws {
         let carried = Locked<[UInt64]>([])
-        let jobs = RedeliveryJobs { sequence, _ in
+        let jobs = RedeliveryJobs { sequence, _, _ in
             carried.withLock { $0.append(sequence) }
             return .success(sequence + 100)
         }
         func member(_ answer: AdminAnswer, _ name: String) -> JSONValue? { JSONValue(answer.bytes)?[name] }
-        let job = try #require(jobs.begin(Array(1...1000), rate: 1, after: 1) { _ in .success(.asConfigured) })
+        let job = try #require(jobs.begin(Array(1...1000), rate: 1, after: 1) { turn($0) })
         #expect(jobs.generation == nil)
-        #expect(jobs.begin([1], rate: 1, after: 2) { _ in .success(.asConfigured) } == nil)
+        #expect(jobs.begin([1], rate: 1, after: 2) { turn($0) } == nil)
         #expect(jobs.cancel("99").status == .notFound)
         let answer = jobs.cancel("\(job.id)")
         #expect(member(answer, "state") == .string("cancelled"))
@@ -121,13 +121,13 @@ struct RedeliveryJobsTests {
         #expect(count < 1000 && member(answer, "done") == .number("\(count)"))
 
         let second = try #require(
-            jobs.begin([5, 6], rate: 1000, after: 2) { $0 == 5 ? .success(.asConfigured) : .failure(gone) })
+            jobs.begin([5, 6], rate: 1000, after: 2) { $0 == 5 ? turn($0) : .failure(gone) })
         while member(jobs.answer("\(second.id)"), "state") == .string("running") { usleep(1000) }
         let end = jobs.cancel("\(second.id)")
         #expect(member(end, "state") == .string("ended"))
         #expect(member(end, "redelivered") == .number("1") && member(end, "refused") == .number("1"))
         jobs.stop()
-        #expect(jobs.begin([1], rate: 1, after: 3) { _ in .success(.asConfigured) } == nil)
+        #expect(jobs.begin([1], rate: 1, after: 3) { turn($0) } == nil)
     }
 
     private func wait(_ jobs: RedeliveryJobs, _ job: RedeliveryJobs.Job) -> JSONValue? {
@@ -137,24 +137,24 @@ struct RedeliveryJobsTests {
 
     @Test("what was selected before another job began and ended is refused: it does not know what that one redelivered")
     func generation() throws {
-        let jobs = RedeliveryJobs { sequence, _ in .success(sequence + 100) }
+        let jobs = RedeliveryJobs { sequence, _, _ in .success(sequence + 100) }
         let (first, second) = (try #require(jobs.generation), try #require(jobs.generation))
-        let job = try #require(jobs.begin([1], rate: 1000, after: first) { _ in .success(.asConfigured) })
+        let job = try #require(jobs.begin([1], rate: 1000, after: first) { turn($0) })
         #expect(wait(jobs, job)?["state"] == .string("ended"))
-        #expect(jobs.begin([1], rate: 1000, after: second) { _ in .success(.asConfigured) } == nil)
+        #expect(jobs.begin([1], rate: 1000, after: second) { turn($0) } == nil)
         let third = try #require(jobs.generation)
-        let last = try #require(jobs.begin([1], rate: 1000, after: third) { _ in .success(.asConfigured) })
+        let last = try #require(jobs.begin([1], rate: 1000, after: third) { turn($0) })
         #expect(wait(jobs, last)?["done"] == .number("1"))
     }
 
     @Test("a job ends where the journal takes nothing in time: what it was asked for may still come")
     func slow() throws {
-        let jobs = RedeliveryJobs { sequence, _ in
+        let jobs = RedeliveryJobs { sequence, _, _ in
             guard sequence == 2 else { return .success(sequence + 100) }
             return .failure(
                 RedeliveryRefusal(status: .serviceUnavailable, code: RedeliveryRefusal.slow, message: "slow"))
         }
-        let job = try #require(jobs.begin([1, 2, 3], rate: 1000, after: 1) { _ in .success(.asConfigured) })
+        let job = try #require(jobs.begin([1, 2, 3], rate: 1000, after: 1) { turn($0) })
         let end = try #require(wait(jobs, job))
         #expect(end["state"] == .string("cancelled") && end["done"] == .number("2") && end["refused"] == .number("1"))
         #expect(jobs.generation == 2)
@@ -171,16 +171,44 @@ struct RedeliveryJobsTests {
         #expect(RedeliveryJobs.due(after: 100 * second, rate: 10, now: 160 * second) == 159 * second)
     }
 
-    @Test("redeliveries of one are remembered by their original, the last thousand")
-    func singles() {
-        let jobs = RedeliveryJobs { _, _ in .success(1) }
-        #expect(jobs.singles(of: 1) == [])
-        jobs.note(10, of: 1)
-        jobs.note(11, of: 2)
-        jobs.note(12, of: 1)
-        #expect(jobs.singles(of: 1) == [10, 12])
-        for sequence: UInt64 in 13...1010 { jobs.note(sequence, of: 3) }
-        #expect(jobs.singles(of: 1) == [12] && jobs.singles(of: 2) == [11])
+    @Test("what was asked for is under way until the journal answers, though nobody waits, and remembered after that")
+    func underWay() {
+        let waiting = Locked<[@Sendable (RedeliveryRequest.Answer) -> Void]>([])
+        let slow = RedeliveryRefusal(status: .serviceUnavailable, code: RedeliveryRefusal.slow, message: "slow")
+        let jobs = RedeliveryJobs { _, _, answered in
+            waiting.withLock { $0.append(answered) }
+            return .failure(slow)
+        }
+        func answer(_ answer: RedeliveryRequest.Answer) { waiting.withLock { $0.removeFirst() }(answer) }
+        #expect(!jobs.isUnderWay(1))
+        #expect(jobs.carryOut(5, .asConfigured, of: 1) == .failure(slow))
+        #expect(jobs.carryOut(1, .asConfigured, of: 1) == .failure(slow))
+        #expect(jobs.carryOut(2, .asConfigured, of: 2) == .failure(slow))
+        #expect(jobs.isUnderWay(1) && jobs.isUnderWay(2) && !jobs.isUnderWay(5))
+        answer(.success(10))
+        #expect(jobs.isUnderWay(1) && jobs.landed(of: 1) == [10])
+        answer(.success(11))
+        answer(.failure(.stopping))
+        #expect(!jobs.isUnderWay(1) && !jobs.isUnderWay(2))
+        #expect(jobs.landed(of: 1) == [10, 11] && jobs.landed(of: 2) == [])
+    }
+
+    @Test("redeliveries are remembered by their original, as many as a job has and a thousand more")
+    func landed() {
+        let jobs = RedeliveryJobs { sequence, _, answered in
+            answered(.success(sequence))
+            return .success(sequence)
+        }
+        for (sequence, original) in [(10, 1), (11, 2), (12, 1)] as [(UInt64, UInt64)] {
+            _ = jobs.carryOut(sequence, .asConfigured, of: original)
+        }
+        #expect(jobs.landed(of: 1) == [10, 12])
+        for sequence: UInt64 in 13...11_010 { _ = jobs.carryOut(sequence, .asConfigured, of: 3) }
+        #expect(jobs.landed(of: 1) == [12] && jobs.landed(of: 2) == [11])
+    }
+
+    private func turn(_ sequence: UInt64) -> Result<RedeliveryTurn, RedeliveryRefusal> {
+        .success(RedeliveryTurn(act: .asConfigured, original: sequence))
     }
 
     private let gone = RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "gone")

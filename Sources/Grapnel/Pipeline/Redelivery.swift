@@ -99,9 +99,16 @@ final class Redelivery: Sendable {
 
     /// Adds the delivery `sequence` once more, accepted, received now and not deduplicated, with a copy of head and body. Returns
     /// its sequence once that is as durable as an answered delivery. Reads the disk: blocks for milliseconds, and waits for a commit.
-    func redeliver(_ sequence: UInt64, _ act: RedeliveryAct = .asConfigured) async -> RedeliveryRequest.Answer {
+    /// `answered` hears the answer as well, also when nobody waits for it any more.
+    func redeliver(
+        _ sequence: UInt64, _ act: RedeliveryAct = .asConfigured,
+        answered: @escaping @Sendable (RedeliveryRequest.Answer) -> Void = { _ in }
+    ) async -> RedeliveryRequest.Answer {
         await withCheckedContinuation { continuation in
-            redeliver(sequence, act) { continuation.resume(returning: $0) }
+            redeliver(sequence, act) { answer in
+                answered(answer)
+                continuation.resume(returning: answer)
+            }
         }
     }
 

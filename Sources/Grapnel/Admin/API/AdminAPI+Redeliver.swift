@@ -33,9 +33,8 @@ extension AdminAPI {
             return Self.unreadable(error)
         }
         let isDry = body["dryRun"]?.boolean == true
-        switch choice.flatMap({ act in isDry ? .success(0) : parts.redeliver(sequence, act) }) {
+        switch choice.flatMap({ act in isDry ? .success(0) : jobs.carryOut(sequence, act, of: original) }) {
         case .success(let new):
-            if !isDry { jobs.note(new, of: original) }
             return .json(
                 [
                     "dryRun": .bool(isDry), "sequence": .number("\(sequence)"),
@@ -111,19 +110,27 @@ extension AdminAPI {
                 return .failure(
                     RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "it is gone meanwhile"))
             }
-            let choice = chooser.act(wish, on: delivery, lastSegment: lastSegment)
-            guard !again, case .success(let act) = choice, isDoneMeanwhile(delivery, act) else { return choice }
-            return RedeliveryChooser.refused(
-                "redelivered-meanwhile", "delivery \(sequence) was redelivered by its number meanwhile")
+            return chooser.act(wish, on: delivery, lastSegment: lastSegment).flatMap { act in
+                guard again || !isDoneMeanwhile(delivery, act) else {
+                    return .failure(
+                        RedeliveryRefusal(
+                            status: .conflict, code: "redelivered-meanwhile",
+                            message:
+                                "delivery \(sequence) was redelivered meanwhile, by its number or for an earlier request"
+                        ))
+                }
+                return .success(RedeliveryTurn(act: act, original: delivery.original))
+            }
         }
         guard let job else { return Self.isRunning }
         return .json(["selection": selection.json(isDry: false), "redelivery": job.json], status: .accepted)
     }
 
-    /// Somebody redelivered it by its number.
+    /// Somebody redelivered it since it was selected, or is about to: what the journal has not taken yet may be the same.
     private func isDoneMeanwhile(_ delivery: IndexedDelivery, _ act: RedeliveryAct) -> Bool {
-        jobs.singles(of: delivery.original).contains { single in
-            guard single > delivery.sequence, case .found(let later, _)? = try? search(single) else { return false }
+        if jobs.isUnderWay(delivery.original) { return true }
+        return jobs.landed(of: delivery.original).contains { other in
+            guard other > delivery.sequence, case .found(let later, _)? = try? search(other) else { return false }
             return isSettled(later, cl_now_monotonic() + Self.workNanoseconds) && does(later, act, of: delivery)
         }
     }

@@ -25,6 +25,7 @@ struct AdminParts: Sendable {
     var refused: RefusedRequests
     var counts: RouteCounts
     var redeliver: Redeliverer
+    var startJob = RedeliveryJobs.thread
     var settings: ServerSettings
     var version: String
 }
@@ -93,7 +94,7 @@ final class AdminAPI: AdminResponder {
         report = DeliveryReport(
             reader: parts.reader, journal: parts.history, index: index, routes: parts.routes, pauses: pauses)
         hub = EventHub(reader: parts.reader, durableSequence: parts.durableSequence, report: report)
-        jobs = RedeliveryJobs(parts.redeliver)
+        jobs = RedeliveryJobs(parts.redeliver, start: parts.startJob)
     }
 
     func stop() {

@@ -9,18 +9,24 @@ extension Redelivery {
 
     /// For worker threads alone: waits.
     var asked: Redeliverer {
-        { [self] sequence, act in
-            let answer = Blocking.wait(seconds: Self.waitSeconds) { await self.redeliver(sequence, act) }
-            guard let answer else {
-                return .failure(
-                    RedeliveryRefusal(
-                        status: .serviceUnavailable, code: RedeliveryRefusal.slow,
-                        message: "the journal did not take it in time; it may still come: look at the newest deliveries"
-                    ))
-            }
-            return answer.mapError { error in
-                RedeliveryRefusal(status: error.status, code: error.code, message: error.message)
-            }
+        { [self] sequence, act, answered in
+            Self.told(
+                Blocking.wait(seconds: Self.waitSeconds) {
+                    await self.redeliver(sequence, act, answered: answered)
+                })
+        }
+    }
+
+    /// nil: there was no answer in time.
+    static func told(_ answer: RedeliveryRequest.Answer?) -> Result<UInt64, RedeliveryRefusal> {
+        guard let answer else {
+            return .failure(
+                RedeliveryRefusal(
+                    status: .serviceUnavailable, code: RedeliveryRefusal.slow,
+                    message: "the journal did not take it in time; it may still come: look at the newest deliveries"))
+        }
+        return answer.mapError { error in
+            RedeliveryRefusal(status: error.status, code: error.code, message: error.message)
         }
     }
 }

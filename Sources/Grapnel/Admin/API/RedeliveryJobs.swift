@@ -23,8 +23,19 @@ struct RedeliveryRefusal: Error, Sendable, Equatable {
     var answer: AdminAnswer { .problem(status, code, message) }
 }
 
-/// Carries a delivery out once more. Gives the new delivery's sequence. Waits for the disk.
-typealias Redeliverer = @Sendable (UInt64, RedeliveryAct) -> Result<UInt64, RedeliveryRefusal>
+/// Carries a delivery out once more. Gives the new delivery's sequence. Waits for the disk, but not for ever: the last argument hears the
+/// journal's answer, once, from any thread, also after that.
+typealias Redeliverer =
+    @Sendable (UInt64, RedeliveryAct, @escaping @Sendable (RedeliveryRequest.Answer) -> Void) -> Result<
+        UInt64, RedeliveryRefusal
+    >
+
+/// What is to be done for a delivery of a selection, whose turn it is.
+struct RedeliveryTurn: Sendable {
+    var act: RedeliveryAct
+    /// The first delivery, of which it is one.
+    var original: UInt64
+}
 
 final class RedeliveryJobs: Sendable {
     static let deliveriesMax = 10_000
@@ -32,8 +43,8 @@ final class RedeliveryJobs: Sendable {
     private static let jobsMax = 16
     /// Refusals that are told of one job.
     private static let toldMax = 100
-    /// Redeliveries of one delivery each that are remembered.
-    private static let singlesMax = 1000
+    /// Redeliveries that are remembered: as many as a job has, and some beside it.
+    private static let landedMax = deliveriesMax + 1000
 
     struct Job: Sendable {
         var id: UInt64
@@ -72,14 +83,25 @@ final class RedeliveryJobs: Sendable {
     private struct State {
         var jobs: [Job] = []
         var nextID: UInt64 = 1
-        var singles: [(original: UInt64, redelivery: UInt64)] = []
+        var landed: [(original: UInt64, redelivery: UInt64)] = []
+        /// By original: those that the journal has not answered.
+        var underWay: [UInt64: Int] = [:]
         var isStopping = false
     }
 
     private let state = Mutex(State())
     private let redeliver: Redeliverer
+    private let start: Starter
 
-    init(_ redeliver: @escaping Redeliverer) { self.redeliver = redeliver }
+    /// Carries a job out, elsewhere: `begin` does not wait for it.
+    typealias Starter = @Sendable (@escaping @Sendable () -> Void) -> Void
+
+    init(_ redeliver: @escaping Redeliverer, start: @escaping Starter = RedeliveryJobs.thread) {
+        self.redeliver = redeliver
+        self.start = start
+    }
+
+    static let thread: Starter = { NamedThread.start("redeliveries", $0) }
 
     /// To be taken before what is to be redelivered is looked for; changes with each job. nil: one runs.
     var generation: UInt64? { state.withLock { $0.jobs.allSatisfy(\.isEnded) ? $0.nextID : nil } }
@@ -88,7 +110,7 @@ final class RedeliveryJobs: Sendable {
     /// delivery's redelivery does, when its turn comes.
     func begin(
         _ sequences: [UInt64], rate: Int, after generation: UInt64,
-        act: @escaping @Sendable (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>
+        act: @escaping @Sendable (UInt64) -> Result<RedeliveryTurn, RedeliveryRefusal>
     ) -> Job? {
         let job: Job? = state.withLock { state in
             guard !state.isStopping, state.jobs.allSatisfy(\.isEnded), state.nextID == generation else { return nil }
@@ -99,18 +121,18 @@ final class RedeliveryJobs: Sendable {
             return job
         }
         guard let job else { return nil }
-        NamedThread.start("redeliveries") { self.run(job, act) }
+        start { self.run(job, act) }
         return job
     }
 
-    private func run(_ job: Job, _ act: (UInt64) -> Result<RedeliveryAct, RedeliveryRefusal>) {
+    private func run(_ job: Job, _ act: (UInt64) -> Result<RedeliveryTurn, RedeliveryRefusal>) {
         var due = cl_now_monotonic()
         for sequence in job.sequences {
             while cl_now_monotonic() < due, !isToEnd(job.id) {
                 usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1)))
             }
             if isToEnd(job.id) { break }
-            let result = act(sequence).flatMap { redeliver(sequence, $0) }
+            let result = act(sequence).flatMap { carryOut(sequence, $0.act, of: $0.original) }
             change(job.id) { job in
                 job.done += 1
                 switch result {
@@ -132,20 +154,32 @@ final class RedeliveryJobs: Sendable {
         max(last + 1_000_000_000 / UInt64(rate), now - min(now, 1_000_000_000))
     }
 
-    // MARK: - Redeliveries of one
+    // MARK: - Redeliveries
 
-    /// A delivery was redelivered by its number: a job whose list has it may run, or be about to.
-    func note(_ redelivery: UInt64, of original: UInt64) {
-        state.withLock { state in
-            if state.singles.count == Self.singlesMax { state.singles.removeFirst() }
-            state.singles.append((original, redelivery))
+    /// Redelivers one, by its number or for a job. From the wish on until a selection finds it in the journal it is known here, also when
+    /// nobody waited for its answer: a job whose list has the same delivery may run, or begin.
+    func carryOut(
+        _ sequence: UInt64, _ act: RedeliveryAct, of original: UInt64
+    ) -> Result<UInt64, RedeliveryRefusal> {
+        state.withLock { $0.underWay[original, default: 0] += 1 }
+        return redeliver(sequence, act) { [self] answer in
+            state.withLock { state in
+                let left = (state.underWay[original] ?? 1) - 1
+                state.underWay[original] = left > 0 ? left : nil
+                guard case .success(let new) = answer else { return }
+                if state.landed.count == Self.landedMax { state.landed.removeFirst() }
+                state.landed.append((original, new))
+            }
         }
     }
 
-    /// The last ones.
-    func singles(of original: UInt64) -> [UInt64] {
-        state.withLock { $0.singles.filter { $0.original == original }.map(\.redelivery) }
+    /// The last redeliveries of an original, oldest first.
+    func landed(of original: UInt64) -> [UInt64] {
+        state.withLock { $0.landed.filter { $0.original == original }.map(\.redelivery) }
     }
+
+    /// Whether one was asked for that the journal has not answered yet.
+    func isUnderWay(_ original: UInt64) -> Bool { state.withLock { $0.underWay[original] != nil } }
 
     // MARK: - Looking and cancelling
 
