@@ -35,7 +35,7 @@ final class DeliveryLedger {
     private let triggers: TriggerLedger
     let redeliveries: RedeliveryLedger
     /// Retention drops nothing.
-    private let keepsEverything: Bool
+    let keepsEverything: Bool
     private var durable: Set<String> = []
     /// Proven and answered 503: their senders try again.
     private var toBeRepeated: [SimulatedRequest] = []
@@ -182,6 +182,13 @@ final class DeliveryLedger {
         return byTag[String(text[start...end])]
     }
 
+    /// The route that a delivery belongs to, by what its sender sent and operators asked for.
+    func route(of sequence: UInt64, _ record: StoredRecord?) -> RouteIdentity? {
+        if let route = redeliveries.route(of: sequence) { return route }
+        let found = acknowledged[sequence].map { sent[$0].request } ?? record.flatMap { request(of: Array($0.body)) }
+        return found.map { SimulatedRoutes.all[$0.route].identity }
+    }
+
     /// Before an attempt: its delivery was proven, is durable, and is not the repeat of another.
     func check(_ action: StartedAction, _ record: StoredRecord?) {
         let text = "\(action.sequence)/\(action.planIndex) was started"
@@ -198,12 +205,13 @@ final class DeliveryLedger {
         problems.verify(
             request.expectation == .accepted || (isRedelivered && request.expectation.isProven),
             "\(text) by \(request.tag), \(request.expectation)")
-        problems.verify(SimulatedRoutes.all[request.route].identity == action.route, "\(text) by another route")
+        let own = redeliveries.route(of: action.sequence) ?? SimulatedRoutes.all[request.route].identity
+        problems.verify(own == action.route, "\(text) by another route")
         guard isRedelivered else {
             problems.verify(isDurable(request.tag), "\(text) before \(request.tag) was durable")
             return
         }
-        problems.verify(redeliveries.isPromised(action.sequence), "\(text), which nobody was promised")
+        redeliveries.check(action.sequence, record)
         if action.attempt == 1 { redeliveries.checkDurable(record) }
     }
 

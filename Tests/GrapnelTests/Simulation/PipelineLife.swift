@@ -47,6 +47,8 @@ struct PipelineShape {
     var isTight = false
     /// What is over `limits.heldDeliveriesMax` is left to the journal, and read again.
     var spills = false
+    /// Operators ask for redeliveries by the admin API, pause and resume.
+    var operates = false
     /// What is owed waits for the cluster to be listed; of that so many in memory.
     var gatedMax: Int?
 }
@@ -69,6 +71,9 @@ final class PipelineLife {
     /// Of `local` and `b`, if anything waits for them.
     private var listed: Set<String> = []
     private var searches = false
+    private(set) var isCanaryGone = false
+    /// Of this life.
+    var api: AdminAPI!
     let budget: MemoryBudget
     private let threadIsStarted = Locked(false)
     private var group = JournalThread.Group()
@@ -257,7 +262,14 @@ final class PipelineLife {
     func calm() {
         dispatcher.world.isCalm = true
         dispatcher.setPaused([])
+        if isCanaryGone { toggleCanary() }
         listAll()
+    }
+
+    /// A route that only redeliveries have goes, or comes again.
+    func toggleCanary() {
+        isCanaryGone.toggle()
+        reload()
     }
 
     /// The same routes, compiled anew.
@@ -265,7 +277,8 @@ final class PipelineLife {
         if shape.gatedMax == nil || listed.contains("local") {
             routes.replace(
                 CurrentRoutes.Configuration(
-                    table: SimulatedRoutes.table(searches: searches), repositories: RepositoryIndex(), images: [:]))
+                    table: SimulatedRoutes.table(searches: searches, withoutCanary: isCanaryGone),
+                    repositories: RepositoryIndex(), images: [:]))
         }
         // A repeat is one only while its route is the same.
         for loop in loops { loop.control.swap(SimulatedRoutes.table()) }

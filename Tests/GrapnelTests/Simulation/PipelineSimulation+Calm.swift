@@ -14,7 +14,7 @@ extension PipelineSimulation {
         runUntil("what is owed is not worked off") { self.isWorkedOff }
         guard problems.texts.isEmpty else { return }
         connectStrictly()
-        for _ in 0..<4 { redeliver() }
+        if shape.operates { operateCalmly() } else { for _ in 0..<4 { redeliver() } }
         runUntil("an answer never came") { self.peers.allSatisfy(\.isFinished) }
         for index in peers.indices {
             problems.verify(
@@ -32,7 +32,7 @@ extension PipelineSimulation {
         reopen()
     }
 
-    private var isWorkedOff: Bool {
+    var isWorkedOff: Bool {
         life.mailbox.isEmpty && life.desk.writer.owedCount == 0 && life.dispatcher.isQuiet && life.hasDurableOutcomes
             && life.hints.ring.depth == 0 && life.hints.overflowFrom.load(ordering: .acquiring) == 0
     }
@@ -66,7 +66,7 @@ extension PipelineSimulation {
         runUntil("what is owed is not worked off without a restart", isStrict: false) { self.isWorkedOff }
     }
 
-    private func runUntil(_ complaint: String, isStrict: Bool = true, _ condition: () -> Bool) {
+    func runUntil(_ complaint: String, isStrict: Bool = true, _ condition: () -> Bool) {
         for _ in 0..<20_000 {
             if condition() || !problems.texts.isEmpty { return }
             var wasBusy = false

@@ -13,9 +13,6 @@ struct PipelineSimulationTests {
     private static let seedCount =
         (environment["GRAPNEL_PIPELINE_SEEDS"] ?? environment["GRAPNEL_SEEDS"]).flatMap { UInt64($0) } ?? 200
     private static let first = environment["GRAPNEL_PIPELINE_FIRST"].flatMap { UInt64($0) } ?? 1
-    /// Each found something once: builds out of their order after a restart, and after a pause; with the last, a promise that the disk
-    /// died behind was forgotten here.
-    private static let kept: [UInt64] = [5, 23, 1717, 1728, 2448, 2550, 2697, 5029]
 
     /// Of all batches together.
     private static let total = Locked((batches: 0, seen: SimulationCoverage()))
@@ -24,7 +21,7 @@ struct PipelineSimulationTests {
     func simulate(batch: Int) async {
         var seeds = Array(
             stride(from: Self.first + UInt64(batch), to: Self.first + Self.seedCount, by: Self.batchCount))
-        if batch == 0, Self.seedCount >= 100 { seeds = Self.kept + seeds }
+        if batch == 0, Self.seedCount >= 100 { seeds = PipelineSimulation.kept + seeds }
         if let single = Self.single { seeds = batch == 0 ? [single] : [] }
         var seen = SimulationCoverage()
         for seed in seeds {
@@ -39,6 +36,10 @@ struct PipelineSimulationTests {
         }
         if batches == Self.batchCount, Self.seedCount >= 200, Self.single == nil {
             print("pipeline simulation, what was left to the journal: \(all.steps) steps, \(all.spill)")
+            print("pipeline simulation, what operators did: \(all.staff)")
+            for sight in OperatorSight.allCases where Self.seedCount >= 1000 || !sight.isRare {
+                #expect(all.staff[sight] > 0, "never seen: \(sight)")
+            }
             for sight in SpillSight.allCases { #expect(all.spill[sight] ?? 0 > 0, "never seen: \(sight)") }
         }
         guard seeds.count >= 20 else { return }

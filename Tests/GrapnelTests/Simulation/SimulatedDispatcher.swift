@@ -129,6 +129,9 @@ final class SimulatedDispatcher {
             + (isReading ? ", a reading" : "")
     }
 
+    /// Deliveries that are left to the journal.
+    var spilledCount: Int { worker.spills.count }
+
     var runningCount: Int { worker.core.runningCount }
 
     func drain() { worker.core.isDraining = true }

@@ -77,7 +77,34 @@ enum SimulatedRoutes {
         ]
     }()
 
-    static func definition(_ identity: RouteIdentity) -> RouteDefinition? { all.first { $0.identity == identity } }
+    /// To which nobody sends: only redeliveries are theirs. The first one comes and goes.
+    private static let meantForRedeliveries: [RouteDefinition] = {
+        var tenants = hook(
+            12, "team-b", [.reconcile(object("Kustomization", "team-b", "all")), build(12)], retry: impatient)
+        tenants.isOfTenant = true
+        var suspended = hook(13, "team-c", [.log])
+        suspended.readiness = .suspended
+        return [
+            hook(11, "team-a", [.reconcile(object("Bucket", "team-a", "canary")), http("canary")], retry: impatient),
+            tenants, suspended,
+        ]
+    }()
+
+    static let configured = all + meantForRedeliveries
+    static let canaries = Set(meantForRedeliveries.map(\.identity))
+    static let canary = meantForRedeliveries[0].identity
+    static let tenant = meantForRedeliveries[1].identity
+    /// What a redelivery may name in the place of its own route; of the last two one has no actions, and one is nowhere.
+    static let aims =
+        [
+            canary, canary, tenant, tenant, meantForRedeliveries[2].identity, all[1].identity, all[8].identity,
+            all[7].identity,
+        ]
+        .map(\.description) + ["Hook/team-a/nobody"]
+
+    static func definition(_ identity: RouteIdentity) -> RouteDefinition? {
+        configured.first { $0.identity == identity }
+    }
 
     /// What an operator may pause.
     static let pausable: [PauseSubject] =
@@ -88,9 +115,10 @@ enum SimulatedRoutes {
         }
 
     /// A table of its own each time, as a reload makes it.
-    static func table(searches: Bool = false) -> RouteTable {
-        guard searches else { return RouteTable(all, bodyBytesMax: bodyBytesMax) }
-        var routes = all
+    static func table(searches: Bool = false, withoutCanary: Bool = false) -> RouteTable {
+        var routes = configured
+        if withoutCanary { routes.removeAll { $0.identity == canary } }
+        guard searches else { return RouteTable(routes, bodyBytesMax: bodyBytesMax) }
         for index in [0, 1, 3] {
             routes[index].selections = [Selection(.reconcile, .ofRepository(cluster: "b", kinds: [], namespaces: []))]
         }

@@ -30,6 +30,7 @@ struct SimulationCoverage: Equatable {
     var held = 0
     var steps = 0
     var spill = SpillCoverage()
+    var staff = OperatorCoverage()
 
     /// Of a life that ends; the ledgers' counts are over all lives so far.
     mutating func add(_ life: PipelineLife, _ triggers: TriggerLedger, _ deliveries: DeliveryLedger) {
@@ -76,5 +77,6 @@ struct SimulationCoverage: Equatable {
         held = max(held, other.held)
         steps += other.steps
         spill.merge(other.spill, uniquingKeysWith: +)
+        staff.add(other.staff)
     }
 }

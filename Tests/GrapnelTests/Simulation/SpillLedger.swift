@@ -131,7 +131,7 @@ struct SpillLedger {
 
     func checkHeld(_ worker: borrowing DispatcherWorker) {
         let held = worker.core.owedDeliveryCount + worker.planning.count
-        let bound = worker.core.settings.heldDeliveriesMax + SimulatedRoutes.all.count
+        let bound = worker.core.settings.heldDeliveriesMax + SimulatedRoutes.configured.count
         ledger.verify(held <= bound, "\(held) deliveries are held, no more than \(bound) may be")
     }
 }

@@ -71,6 +71,8 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     var wasSpilled = false
     /// A place of the journal could not be read again: what lies behind it overtook what lies in it.
     var wasUnreadable = false
+    /// Those that were taken away in this life.
+    var goneRoutes: Set<RouteIdentity> = []
     /// Whose records could not be read when they were asked for.
     var unreadable: Set<UInt64> = []
     private(set) var counts: [OutcomeCode: Int] = [:]
@@ -89,9 +91,20 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     func recordPlan(sequence: UInt64, entries plan: [EncodedPlanEntry], times: PlanTimes) {
         problems.verify(entries[sequence]?.plan == nil, "\(sequence) was planned twice")
         problems.verify(!plan.isEmpty, "\(sequence) has an empty plan")
+        checkConfigured(sequence, plan)
         entries[sequence, default: Entry()].plan = plan
         touched.insert(sequence)
         link?.recordPlan(sequence: sequence, entries: plan, times: times)
+    }
+
+    /// What is planned is what its route says, and no other one.
+    private func checkConfigured(_ sequence: UInt64, _ plan: [EncodedPlanEntry]) {
+        guard let route = routes[sequence], let definition = SimulatedRoutes.definition(route) else {
+            problems.verify(false, "\(sequence), which was planned, belongs to no route")
+            return
+        }
+        let configured = definition.actions.map { PlannedAction($0).encoded }
+        problems.verify(plan.allSatisfy(configured.contains), "\(sequence) of \(route) was planned as another one's")
     }
 
     func recordOutcomes(_ outcomes: [Trigger.OutcomeEntry]) {
@@ -137,7 +150,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         var entry = entries[sequence] ?? Entry()
         counts[outcome.code, default: 0] += 1
         problems.verify(
-            outcome.reason != IgnoredReason.routeRemoved,
+            outcome.reason != IgnoredReason.routeRemoved || routes[sequence].map(goneRoutes.contains) == true,
             "\(sequence)/\(index) was ignored, though no route was removed")
         touched.insert(sequence)
         if [.failed, .dead, .ignored].contains(outcome.code) { entry.hasFailed = true }
@@ -227,6 +240,7 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         lastBuild = [:]
         orders = [:]
         lastStart = [:]
+        goneRoutes = []
         wasPaused = false
         wasSpilled = false
         wasUnreadable = false
