@@ -29,7 +29,7 @@ enum OperatorSight: CaseIterable {
     case pausedSpilled, resumedSpilled
 
     /// Few seeds come there.
-    var isRare: Bool { self == .refusedFull || self == .refusedShare }
+    var isRare: Bool { [.refusedFull, .refusedShare, .meanwhile].contains(self) }
 }
 
 struct OperatorCoverage: Equatable, CustomStringConvertible {

@@ -42,6 +42,7 @@ extension PipelineSimulation {
         let parts = AdminParts(
             reader: reader, history: history, durableSequence: { history.durableThrough }, routes: life.routes,
             dispatcher: Self.idle, journalMetrics: life.desk.writer.metrics, journalRefusal: { nil },
+            lostSegments: { [] },
             shareRefusals: life.desk.shareRefusals, refused: RefusedRequests(), counts: RouteCounts(),
             redeliver: { [unowned self] in carryOut($0, $1, $2) }, startJob: { $0() }, settings: ServerSettings(),
             version: "simulation")
@@ -169,8 +170,9 @@ extension PipelineSimulation {
         }
         let given = Locked<RedeliveryRequest.Answer?>(nil)
         guard let own = deliveries.route(of: sequence, record(sequence)) else {
-            problems.verify(disk.isGone, "\(sequence) is redelivered and belongs to no route")
-            return JournalRedelivery.told(nil)
+            problems.verify(
+                disk.isGone || !deliveries.keepsEverything, "\(sequence) is redelivered and belongs to no route")
+            return carryOutGone(sequence, act, answered)
         }
         deliveries.redeliveries.redeliver(
             sequence, act, of: own, for: isOfSelection ? selection : nil, life.redelivery
@@ -185,6 +187,23 @@ extension PipelineSimulation {
         deliveries.redeliveries.takeAnswers(life.history, isStrict: world.isCalm && !shape.isTight)
         let answer = given.withLock { $0 }
         if answer == nil { deliveries.redeliveries.abandon(number) }
+        return JournalRedelivery.told(answer)
+    }
+
+    /// Its record is gone, which is said at once. So it is of one that was copied forward and is final since then: the API lists it still.
+    private func carryOutGone(
+        _ sequence: UInt64, _ act: RedeliveryAct, _ answered: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
+    ) -> Result<UInt64, RedeliveryRefusal> {
+        let given = Locked<RedeliveryRequest.Answer?>(nil)
+        life.redelivery.redeliver(sequence, act) { answer in
+            answered(answer)
+            given.withLock { $0 = answer }
+        }
+        let answer = given.withLock { $0 }
+        switch answer {
+        case .failure(.unknown)?, .failure(.unreadable)?: break
+        default: problems.verify(false, "\(sequence) has no record and is redelivered")
+        }
         return JournalRedelivery.told(answer)
     }
 

@@ -1,5 +1,7 @@
 // What operators pause and let go on, one by one, and a route that goes and comes again.
 
+import Delivery
+import Journal
 import Trigger
 
 @testable import Grapnel

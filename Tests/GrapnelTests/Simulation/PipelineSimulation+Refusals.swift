@@ -1,6 +1,9 @@
 // What the admin API refuses, held against what the ledgers know.
 
+import Delivery
+import Journal
 import NIOHTTP1
+import Trigger
 
 @testable import Grapnel
 

@@ -1,7 +1,9 @@
 // Selections of deliveries that operators redeliver, in the midst of trouble and when all is calm.
 
 import Delivery
+import Journal
 import NIOHTTP1
+import Trigger
 
 @testable import Grapnel
 
@@ -41,8 +43,7 @@ extension PipelineSimulation {
         if isDry { staff.seen.see(.dry) }
         let told = answer.json["selection"] ?? .null
         staff.seen.see(.leftOut, number(told["skippedRedelivered"]))
-        let refusals = answer.json["redelivery"]?["refusals"]?.elements ?? []
-        for refusal in refusals { judgeTurn(refusal) }
+        if !isDry { noteTurns(answer.json["redelivery"]?["id"]?.text ?? "") }
         let sequences = (told["sequences"]?.elements ?? []).map { UInt64(number($0)) }
         let isWhole =
             deliveries.keepsEverything && told["isComplete"] == .bool(true) && !disk.hadReadFaults && filter.count == 1
@@ -71,19 +72,10 @@ extension PipelineSimulation {
         }
     }
 
-    /// Of a delivery of a selection, when its turn came.
-    private func judgeTurn(_ refusal: JSONValue) {
-        let sequence = UInt64(number(refusal["sequence"]))
-        let (code, message) = (refusal["code"]?.text ?? "", refusal["message"]?.text ?? "")
-        switch code {
-        case "redelivered-meanwhile": staff.seen.see(.meanwhile)
-        case "journal-refuses": noteRefusal(message, "\(sequence), selected, was refused: \(message)")
-        default:
-            let json = JSONValue.object([
-                .init(name: "error", value: ["code": .string(code), "message": .string(message)])
-            ])
-            judge(OperatorAnswer(status: .conflict, json: json), sequence, oracle.state(sequence), [])
-        }
+    /// What was refused of a selection when its turn came, because somebody else had done it.
+    private func noteTurns(_ id: String) {
+        for refusal in JSONValue(life.api.jobs.answer(id).bytes)?["refusals"]?.elements ?? []
+        where refusal["code"]?.text == "redelivered-meanwhile" { staff.seen.see(.meanwhile) }
     }
 
     /// With everything well: what is dead is redelivered, and then it is not dead any more, so that the same again takes none of it.

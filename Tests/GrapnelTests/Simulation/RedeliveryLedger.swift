@@ -142,7 +142,9 @@ final class RedeliveryLedger {
     private func isSettled(_ sequence: UInt64) -> Bool {
         guard let entry = triggers.entries[sequence], entry.mayBeFinal else { return true }
         if entry.finals.values.contains(.dead) { return false }
-        return entry.finals.values.contains { $0 == .done || $0 == .merged }
+        if entry.finals.values.contains(.done) { return true }
+        // What the last of those came to.
+        return entry.finals.values.contains(.merged) && ![.dead, .ignored].contains { triggers.came(to: $0, sequence) }
     }
 
     /// Looks at the answers that came. `reader` and `history` are this life's.

@@ -127,7 +127,8 @@ struct RedeliveryOracle {
 
     // MARK: What was selected
 
-    var dead: Set<UInt64> { Set(triggers.entries.filter { $0.value.finals.values.contains(.dead) }.keys) }
+    /// Or left to one that is.
+    var dead: Set<UInt64> { Set(triggers.entries.keys.filter { triggers.came(to: .dead, $0) }) }
 
     /// Dead, and no later redelivery of the same is owed, or did it.
     var unanswered: [UInt64] {

@@ -36,6 +36,8 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
         /// Ended without effect, and the journal knows: from then on a repeat must count as new.
         var droppedAt: UInt64?
         var running: Set<UInt16> = []
+        /// To which some of it was left.
+        var heirs: Set<UInt64> = []
 
         func isFinal(_ plan: [EncodedPlanEntry]?, _ finals: Set<UInt16>) -> Bool {
             finals.contains(Trigger.OutcomeEntry.wholeDelivery) || plan.map { finals.count >= $0.count } ?? false
@@ -82,6 +84,18 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
     init(_ problems: SimulationProblems, _ time: SimulatedTime) {
         self.problems = problems
         self.time = time
+    }
+
+    /// Whether it came to that for a delivery, or for one that some of it was left to.
+    func came(to code: OutcomeCode, _ sequence: UInt64) -> Bool {
+        var seen: Set<UInt64> = [sequence]
+        var open = [sequence]
+        while let next = open.popLast() {
+            guard let entry = entries[next] else { continue }
+            if entry.finals.values.contains(code) { return true }
+            open += entry.heirs.filter { seen.insert($0).inserted }
+        }
+        return false
     }
 
     func isFinal(_ sequence: UInt64) -> Bool { entries[sequence]?.mayBeFinal ?? false }
@@ -162,7 +176,10 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
                 problems.verify(
                     entry.plan.map { Int(index) < $0.count } == true, "\(sequence)/\(index) ended without a plan")
             }
-            if outcome.code == .merged { checkMerged(outcome, entry) }
+            if outcome.code == .merged {
+                entry.heirs.insert(outcome.detail)
+                checkMerged(outcome, entry)
+            }
         }
         entries[sequence] = entry
     }
