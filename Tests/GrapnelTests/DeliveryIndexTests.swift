@@ -136,6 +136,38 @@ struct DeliveryIndexTests {
         #expect(try late.latest(of: [quiet], deadline: .max).latest[quiet]?.delivery == nil)
     }
 
+    @Test("a dead delivery that was copied forward while it was owed is redelivered by the place where it was found")
+    func copied() throws {
+        let journal = try SampleJournal(maxBytes: 4 << 20)
+        let long = journal.deliver(to: "quiet")
+        for _ in 0..<300 where journal.writer.metrics.copies.value == 0 {
+            journal.conclude(journal.deliver(bytes: 60_000), .done)
+        }
+        #expect(journal.writer.metrics.copies.value > 0)
+        #expect(try journal.writer.history.record(of: long) != nil)
+        journal.conclude(long, .dead)
+        guard case .found(let found, _) = try journal.index.find(long, deadline: .max) else {
+            Issue.record("it is not listed")
+            return
+        }
+        #expect(found.state == .dead)
+        let redelivery = Redelivery(history: journal.writer.history, mailbox: HousekeepingMailbox()) {}
+        let answers = Locked<[RedeliveryRequest.Answer]>([])
+        func redeliver(_ sequence: UInt64, at place: RecordLocation?) {
+            redelivery.redeliver(sequence, .asConfigured, at: place) { answer in answers.withLock { $0.append(answer) }
+            }
+        }
+        redeliver(long, at: nil)
+        #expect(answers.withLock { $0 } == [.failure(.unknown)])
+        redeliver(long, at: found.location)
+        #expect(answers.withLock { $0.count } == 1, "the journal's owner has it to do")
+        redeliver(long + 1_000_000, at: found.location)
+        guard case .failure(.unreadable)? = answers.withLock({ $0.last }) else {
+            Issue.record("another delivery's place")
+            return
+        }
+    }
+
     @Test("reasons are bounded")
     func manyReasons() {
         var reasons = DeliveryIndex.ReasonTexts()

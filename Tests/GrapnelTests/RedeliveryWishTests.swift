@@ -181,9 +181,9 @@ struct RedeliveryJobsTests {
         }
         func answer(_ answer: RedeliveryRequest.Answer) { waiting.withLock { $0.removeFirst() }(answer) }
         #expect(!jobs.isUnderWay(1))
-        #expect(jobs.carryOut(5, .asConfigured, of: 1) == .failure(slow))
-        #expect(jobs.carryOut(1, .asConfigured, of: 1) == .failure(slow))
-        #expect(jobs.carryOut(2, .asConfigured, of: 2) == .failure(slow))
+        #expect(jobs.carryOut(5, RedeliveryTurn(act: .asConfigured, original: 1)) == .failure(slow))
+        #expect(jobs.carryOut(1, RedeliveryTurn(act: .asConfigured, original: 1)) == .failure(slow))
+        #expect(jobs.carryOut(2, RedeliveryTurn(act: .asConfigured, original: 2)) == .failure(slow))
         #expect(jobs.isUnderWay(1) && jobs.isUnderWay(2) && !jobs.isUnderWay(5))
         answer(.success(10))
         #expect(jobs.isUnderWay(1) && jobs.landed(of: 1) == [10])
@@ -200,10 +200,12 @@ struct RedeliveryJobsTests {
             return .success(sequence)
         }
         for (sequence, original) in [(10, 1), (11, 2), (12, 1)] as [(UInt64, UInt64)] {
-            _ = jobs.carryOut(sequence, .asConfigured, of: original)
+            _ = jobs.carryOut(sequence, RedeliveryTurn(act: .asConfigured, original: original))
         }
         #expect(jobs.landed(of: 1) == [10, 12])
-        for sequence: UInt64 in 13...11_010 { _ = jobs.carryOut(sequence, .asConfigured, of: 3) }
+        for sequence: UInt64 in 13...11_010 {
+            _ = jobs.carryOut(sequence, RedeliveryTurn(act: .asConfigured, original: 3))
+        }
         #expect(jobs.landed(of: 1) == [12] && jobs.landed(of: 2) == [11])
     }
 

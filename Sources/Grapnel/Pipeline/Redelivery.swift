@@ -99,13 +99,14 @@ final class Redelivery: Sendable {
 
     /// Adds the delivery `sequence` once more, accepted, received now and not deduplicated, with a copy of head and body. Returns
     /// its sequence once that is as durable as an answered delivery. Reads the disk: blocks for milliseconds, and waits for a commit.
-    /// `answered` hears the answer as well, also when nobody waits for it any more.
+    /// `place`: where it was found; needed for a copy of what is not owed any more. `answered` hears the answer as well, also when nobody
+    /// waits for it any more.
     func redeliver(
-        _ sequence: UInt64, _ act: RedeliveryAct = .asConfigured,
+        _ sequence: UInt64, _ act: RedeliveryAct = .asConfigured, at place: RecordLocation? = nil,
         answered: @escaping @Sendable (RedeliveryRequest.Answer) -> Void = { _ in }
     ) async -> RedeliveryRequest.Answer {
         await withCheckedContinuation { continuation in
-            redeliver(sequence, act) { answer in
+            redeliver(sequence, act, at: place) { answer in
                 answered(answer)
                 continuation.resume(returning: answer)
             }
@@ -114,10 +115,11 @@ final class Redelivery: Sendable {
 
     /// The same without waiting: `reply` comes once, at once or from the owner of the desk.
     func redeliver(
-        _ sequence: UInt64, _ act: RedeliveryAct, reply: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
+        _ sequence: UInt64, _ act: RedeliveryAct, at place: RecordLocation? = nil,
+        reply: @escaping @Sendable (RedeliveryRequest.Answer) -> Void
     ) {
         if let plan = act.plan, plan.isEmpty { return reply(.failure(.invalidPlan)) }
-        switch pin(sequence, act) {
+        switch pin(sequence, act, place) {
         case .success(let pinned):
             mailbox.post(.redelivery(RedeliveryRequest(pinned, act.plan, reply)))
             wake()
@@ -125,9 +127,13 @@ final class Redelivery: Sendable {
         }
     }
 
-    private func pin(_ sequence: UInt64, _ act: RedeliveryAct) -> Result<PinnedRecord, RedeliveryError> {
+    private func pin(
+        _ sequence: UInt64, _ act: RedeliveryAct, _ place: RecordLocation?
+    ) -> Result<PinnedRecord, RedeliveryError> {
         do throws(JournalError) {
-            guard let record = try history.record(of: sequence) else {
+            var found = try history.record(of: sequence)
+            if found == nil, let place { found = try history.record(of: sequence, at: place) }
+            guard let record = found else {
                 return .failure(history.holds(sequence) ? .notADelivery : .unknown)
             }
             guard record.header.bodyLength == record.header.receivedBodyLength else {

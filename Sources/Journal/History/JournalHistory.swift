@@ -50,6 +50,12 @@ public final class JournalHistory: Sendable {
         return try reader.read(location, expecting: sequence)
     }
 
+    /// As `record(of:)`, for one that was found at that place: also where that is a copy of one that is not owed any more, which is known by
+    /// its place alone.
+    public func record(of sequence: UInt64, at location: RecordLocation) throws(JournalError) -> StoredRecord? {
+        try reader.read(location, expecting: sequence)
+    }
+
     /// Whether there is a record of this sequence, a delivery or not, as far as segments tell: what is damaged counts.
     public func holds(_ sequence: UInt64) -> Bool {
         let limit = durableThrough

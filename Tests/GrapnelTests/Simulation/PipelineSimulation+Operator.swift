@@ -44,7 +44,7 @@ extension PipelineSimulation {
             dispatcher: Self.idle, journalMetrics: life.desk.writer.metrics, journalRefusal: { nil },
             lostSegments: { [] },
             shareRefusals: life.desk.shareRefusals, refused: RefusedRequests(), counts: RouteCounts(),
-            redeliver: { [unowned self] in carryOut($0, $1, $2) }, startJob: { $0() }, settings: ServerSettings(),
+            redeliver: { [unowned self] in carryOut($0, $1.act, $2) }, startJob: { $0() }, settings: ServerSettings(),
             version: "simulation")
         do {
             let pauses = try PauseBook(dataDirectory: "/nonexistent") { _ in }

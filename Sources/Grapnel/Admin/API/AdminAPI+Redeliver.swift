@@ -21,19 +21,17 @@ extension AdminAPI {
                 "a JSON object with nothing else than target, planIndex, to and dryRun: \(RedeliveryWish.form); "
                     + "dryRun is true or false")
         }
-        let choice: RedeliveryChooser.Choice
-        let original: UInt64
+        let choice: Result<RedeliveryTurn, RedeliveryRefusal>
         do throws(JournalError) {
             guard case .found(let delivery, let lastSegment) = try search(sequence) else {
                 return Self.unknownDelivery(text)
             }
-            original = delivery.original
-            choice = chooser.act(wish, on: delivery, lastSegment: lastSegment)
+            choice = chooser.act(wish, on: delivery, lastSegment: lastSegment).map { Self.turn($0, of: delivery) }
         } catch {
             return Self.unreadable(error)
         }
         let isDry = body["dryRun"]?.boolean == true
-        switch choice.flatMap({ act in isDry ? .success(0) : jobs.carryOut(sequence, act, of: original) }) {
+        switch choice.flatMap({ turn in isDry ? .success(0) : jobs.carryOut(sequence, turn) }) {
         case .success(let new):
             return .json(
                 [
@@ -119,11 +117,15 @@ extension AdminAPI {
                                 "delivery \(sequence) was redelivered meanwhile, by its number or for an earlier request"
                         ))
                 }
-                return .success(RedeliveryTurn(act: act, original: delivery.original))
+                return .success(Self.turn(act, of: delivery))
             }
         }
         guard let job else { return Self.isRunning }
         return .json(["selection": selection.json(isDry: false), "redelivery": job.json], status: .accepted)
+    }
+
+    private static func turn(_ act: RedeliveryAct, of delivery: IndexedDelivery) -> RedeliveryTurn {
+        RedeliveryTurn(act: act, original: delivery.original, place: delivery.location)
     }
 
     /// Somebody redelivered it since it was selected, or is about to: what the journal has not taken yet may be the same.

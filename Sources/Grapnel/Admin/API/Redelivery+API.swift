@@ -9,10 +9,10 @@ extension Redelivery {
 
     /// For worker threads alone: waits.
     var asked: Redeliverer {
-        { [self] sequence, act, answered in
+        { [self] sequence, turn, answered in
             Self.told(
                 Blocking.wait(seconds: Self.waitSeconds) {
-                    await self.redeliver(sequence, act, answered: answered)
+                    await self.redeliver(sequence, turn.act, at: turn.place, answered: answered)
                 })
         }
     }

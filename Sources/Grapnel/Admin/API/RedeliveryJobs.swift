@@ -26,15 +26,17 @@ struct RedeliveryRefusal: Error, Sendable, Equatable {
 /// Carries a delivery out once more. Gives the new delivery's sequence. Waits for the disk, but not for ever: the last argument hears the
 /// journal's answer, once, from any thread, also after that.
 typealias Redeliverer =
-    @Sendable (UInt64, RedeliveryAct, @escaping @Sendable (RedeliveryRequest.Answer) -> Void) -> Result<
+    @Sendable (UInt64, RedeliveryTurn, @escaping @Sendable (RedeliveryRequest.Answer) -> Void) -> Result<
         UInt64, RedeliveryRefusal
     >
 
-/// What is to be done for a delivery of a selection, whose turn it is.
+/// What is to be done for a delivery, whose turn it is.
 struct RedeliveryTurn: Sendable {
     var act: RedeliveryAct
     /// The first delivery, of which it is one.
     var original: UInt64
+    /// Where its record was found.
+    var place: RecordLocation?
 }
 
 final class RedeliveryJobs: Sendable {
@@ -132,7 +134,7 @@ final class RedeliveryJobs: Sendable {
                 usleep(UInt32(min(50_000, (due - min(due, cl_now_monotonic())) / 1000 + 1)))
             }
             if isToEnd(job.id) { break }
-            let result = act(sequence).flatMap { carryOut(sequence, $0.act, of: $0.original) }
+            let result = act(sequence).flatMap { carryOut(sequence, $0) }
             change(job.id) { job in
                 job.done += 1
                 switch result {
@@ -158,11 +160,10 @@ final class RedeliveryJobs: Sendable {
 
     /// Redelivers one, by its number or for a job. From the wish on until a selection finds it in the journal it is known here, also when
     /// nobody waited for its answer: a job whose list has the same delivery may run, or begin.
-    func carryOut(
-        _ sequence: UInt64, _ act: RedeliveryAct, of original: UInt64
-    ) -> Result<UInt64, RedeliveryRefusal> {
+    func carryOut(_ sequence: UInt64, _ turn: RedeliveryTurn) -> Result<UInt64, RedeliveryRefusal> {
+        let original = turn.original
         state.withLock { $0.underWay[original, default: 0] += 1 }
-        return redeliver(sequence, act) { [self] answer in
+        return redeliver(sequence, turn) { [self] answer in
             state.withLock { state in
                 let left = (state.underWay[original] ?? 1) - 1
                 state.underWay[original] = left > 0 ? left : nil
