@@ -122,6 +122,13 @@ public enum PlannedAction: Hashable, Sendable {
     /// Whether `action` of the current route is the one that was planned.
     public func matches(_ action: Action) -> Bool { self == PlannedAction(action) }
 
+    /// Whether one may be left to the other when deliveries are merged. Where each delivery asks for something of its own, what it is asked
+    /// of counts.
+    public func canMerge(with other: PlannedAction) -> Bool {
+        self == other
+            || isOfOneDelivery && kindCode == other.kindCode && target == other.target && targetText == other.targetText
+    }
+
     /// Whether it can be carried out only with what the current route says.
     var needsRoute: Bool { selfContained == nil }
 

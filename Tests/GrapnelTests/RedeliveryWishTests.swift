@@ -5,6 +5,7 @@ import Glibc
 import Journal
 import NIOHTTP1
 import Testing
+import Trigger
 
 @testable import Grapnel
 
@@ -84,6 +85,33 @@ struct RedeliveryWishTests {
             #expect(RedeliveryAct.plan([entries[0]]).stands(for: .plan(entries), isOfOneRoute: isOfOneRoute))
             #expect(!RedeliveryAct.plan([entries[0]]).stands(for: .plan([entries[1]]), isOfOneRoute: isOfOneRoute))
         }
+    }
+
+    @Test(
+        "what one of a chain of merged builds is to do stands for the others, whatever each asks for; for no other target"
+    )
+    func mergedBuilds() {
+        func entry(_ action: PlannedAction) -> PlanEntry {
+            PlanEntry(actionKind: action.encoded.actionKind, target: action.encoded.target)
+        }
+        func build(_ name: String, _ commit: String) -> PlanEntry {
+            let config = TargetReference(
+                apiVersion: "build.openshift.io/v1", kind: "BuildConfig", namespace: "team-a", name: name)
+            return entry(.openshiftBuild(config, buildRequest: Array(commit.utf8)))
+        }
+        let last = RedeliveryAct.plan([build("app", "c3")])
+        let first = RedeliveryAct.plan([build("app", "c1")])
+        let other = RedeliveryAct.plan([build("other", "c1")])
+        #expect(last.stands(for: first, isOfOneRoute: true, isMerged: true))
+        #expect(!last.stands(for: first, isOfOneRoute: true))
+        #expect(!last.stands(for: other, isOfOneRoute: true, isMerged: true))
+        let calls = (1...2 as ClosedRange<UInt64>).map {
+            entry(.http(origin: "https://x.example.org", fingerprint: $0))
+        }
+        #expect(!RedeliveryAct.plan([calls[0]]).stands(for: .plan([calls[1]]), isOfOneRoute: true, isMerged: true))
+        let junk = PlanEntry(actionKind: 5, target: [1])
+        #expect(RedeliveryAct.plan([junk]).stands(for: .plan([junk]), isOfOneRoute: true, isMerged: true))
+        #expect(!RedeliveryAct.plan([junk]).stands(for: first, isOfOneRoute: true, isMerged: true))
     }
 
     @Test("a wish that is for none of the deliveries is refused; where some were redelivered before it is not")

@@ -69,7 +69,7 @@ struct SegmentPreparation {
                 try settleNames()
                 try disk.rename(source, to: SegmentFileName.preparing(number))
             } catch {
-                return .failed(job, error, lostSource: false)
+                return .failed(job, error, lostSource: error.code == ENOENT)
             }
             do throws(DiskError) {
                 try disk.syncDirectory()

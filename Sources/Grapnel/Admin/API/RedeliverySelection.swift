@@ -11,6 +11,7 @@
 internal import CLinuxIO
 internal import Delivery
 internal import Journal
+internal import Trigger
 
 struct RedeliverySelection: Sendable {
     /// Oldest first.
@@ -78,14 +79,29 @@ struct RedeliverySelection: Sendable {
 }
 
 extension RedeliveryAct {
-    /// Whether this, to be done with a later redelivery, does what the other is to do with its original.
-    func stands(for other: RedeliveryAct, isOfOneRoute: Bool) -> Bool {
+    /// Whether this, to be done with a later redelivery, does what the other is to do with its original, or with one that was merged
+    /// into it.
+    func stands(for other: RedeliveryAct, isOfOneRoute: Bool, isMerged: Bool = false) -> Bool {
         switch (self, other) {
         case (.asConfigured, .asConfigured): isOfOneRoute
-        case (.plan(let entries), .plan(let wanted)): wanted.contains { entries.contains($0) }
+        case (.plan(let entries), .plan(let wanted)): wanted.contains { $0.isAmong(entries, isMerged: isMerged) }
         case (.route(let route), .route(let wanted)): route == wanted
         default: false
         }
+    }
+}
+
+extension PlanEntry {
+    /// `isMerged`: the entries are of deliveries that were merged, where a build's holds what its own delivery asks for.
+    func isAmong(_ entries: [PlanEntry], isMerged: Bool) -> Bool {
+        entries.contains(self) || isMerged && entries.contains { canMerge(with: $0) }
+    }
+
+    private func canMerge(with other: PlanEntry) -> Bool {
+        let actions = [self, other].compactMap {
+            PlannedAction(EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target))
+        }
+        return actions.count == 2 && actions[0].canMerge(with: actions[1])
     }
 }
 
@@ -128,9 +144,11 @@ extension AdminAPI {
                 (redeliveries[original.original] ?? []).contains { later in
                     guard later.sequence >= original.sequence else { return false }
                     if let other = chosen[later.sequence] {
-                        return other.stands(for: act, isOfOneRoute: isMerged || later.route == original.route)
+                        return other.stands(
+                            for: act, isOfOneRoute: isMerged || later.route == original.route, isMerged: isMerged)
                     }
-                    return !again && self.isSettled(later, deadline) && self.does(later, act, of: original)
+                    return !again && self.isSettled(later, deadline)
+                        && self.does(later, act, of: original, isMerged: isMerged)
                 }
             }
             let isRedelivered = isDone(delivery, false)
@@ -150,16 +168,20 @@ extension AdminAPI {
                     chains[heir.sequence] = self.act(wish, onMeant: heir, filter).map { [$0] } ?? []
                 }
                 let isCovered =
-                    chains[heir.sequence]?.contains { $0.stands(for: act, isOfOneRoute: true) } == true
+                    chains[heir.sequence]?.contains { $0.stands(for: act, isOfOneRoute: true, isMerged: true) } == true
                     || isDone(heir, true)
                 // Of its plan an entry may be final: then it covers them, if it is meant. Else it is still to do what they wanted.
                 if heir.isOwed, !isCovered {
                     selection.owed += 1
                     return
                 }
+                guard !isCovered || isRedelivered else {
+                    selection.covered += 1
+                    return
+                }
                 chains[heir.sequence]?.append(act)
-                guard !isCovered, !isRedelivered else {
-                    if isRedelivered { selection.redelivered += 1 } else { selection.covered += 1 }
+                guard !isRedelivered else {
+                    selection.redelivered += 1
                     return
                 }
             }
@@ -182,13 +204,15 @@ extension AdminAPI {
     }
 
     /// Whether a redelivery does what is wished, or a part of it.
-    func does(_ later: IndexedDelivery, _ act: RedeliveryAct, of delivery: IndexedDelivery) -> Bool {
+    func does(
+        _ later: IndexedDelivery, _ act: RedeliveryAct, of delivery: IndexedDelivery, isMerged: Bool = false
+    ) -> Bool {
         let route = index.route(later)
         if case .route(let wanted) = act { return route == wanted }
         guard route == index.route(delivery) else { return false }
         if act == .asConfigured, !later.flags.contains(.planned) { return true }
         guard let plan = plan(of: later) else { return true }
-        return (act.plan ?? self.plan(of: delivery) ?? []).contains { plan.contains($0) }
+        return (act.plan ?? self.plan(of: delivery) ?? []).contains { $0.isAmong(plan, isMerged: isMerged) }
     }
 
     private func plan(of delivery: IndexedDelivery) -> [PlanEntry]? {
