@@ -104,6 +104,33 @@ struct LostSegmentTests {
         #expect(!report.damage.isEmpty)
     }
 
+    @Test("what is owed in a kept segment is listed anew when the segment that lists it is lost")
+    func listOfKept() throws {
+        let disk = SimulatedDisk(seed: 6)
+        let (writer, _) = try openJournal(disk)
+        var owed: [UInt64] = []
+        while writer.reader.segments.count < 2 {
+            owed.append(try store(TestDelivery(body: [UInt8](repeating: 65, count: 3000)), in: writer))
+        }
+        func goOn() throws {
+            let done = try store(TestDelivery(body: [UInt8](repeating: 65, count: 3000)), in: writer)
+            writer.appendOutcomes([OutcomeEntry(sequence: done, outcome: .done)], now: seconds(1001))
+            writer.tick(now: seconds(1001))
+        }
+        for _ in 0..<1000 where writer.metrics.segmentsKept.value == 0 { try goOn() }
+        let number = try #require(writer.reader.segments.last?.number)
+        while writer.reader.segments.last?.number == number { try goOn() }
+        try disk.remove(name(number))
+        try disk.syncDirectory()
+        #expect(writer.lose(segment: number, now: seconds(1002)) != nil)
+        writer.tick(now: seconds(1002))
+        disk.crash()
+        let (_, report) = try openJournal(disk)
+        #expect(!report.damage.isEmpty)
+        // The last of them began the second segment, and was copied to where it is lost.
+        #expect(report.owed.map(\.sequence).filter { $0 < owed.last! } == owed.dropLast())
+    }
+
     // The first segment is smaller than the others, which are used again.
     @Test(
         "a log that needs the room gives up what is owed in a lost segment, and takes its deliveries again",

@@ -212,6 +212,17 @@ extension WriterCore {
         return true
     }
 
+    /// Lists what is owed in the kept segments once more, durably: a list that is gone would take with it what it names. False when that is
+    /// not possible now.
+    mutating func listKeptAgain(now: UInt64) -> Bool {
+        guard group.count == 0, startCurrent(now: now), let active = current, !lost.contains(active.segment.number)
+        else { return false }
+        let listed = kept.filter { $0.owedCount > 0 && !lost.contains($0.number) }
+        guard listed.reduce(0, { $0 + keepRecordBytes($1) }) <= active.remaining else { return false }
+        for segment in listed { appendKeep(segment, time: now) }
+        return writeForward(now: now)
+    }
+
     private func keepRecordBytes(_ segment: Segment) -> Int {
         JournalFormat.recordHeaderBytes + KeepCoding.byteCount(segment.owedCount) + JournalFormat.recordAlignment
     }

@@ -26,7 +26,10 @@ extension WriterCore {
             isCurrent || kept.contains(where: { $0.number == number })
                 || segments.contains(where: { $0.number == number })
         else { return nil }
-        if lost.insert(number).inserted { metrics.damage.increment() }
+        if lost.insert(number).inserted {
+            metrics.damage.increment()
+            areListsDue = !kept.isEmpty
+        }
         if isCurrent { leaveLost(now: now) }
         var found = LostSegment(
             number: number, owedCount: 0, firstOwed: 0, lastOwed: 0, isCurrent: current?.segment.number == number)

@@ -8,6 +8,7 @@ extension WriterCore {
         if sealReason == nil {
             syncWhatIsWritten()
             commitHousekeeping(now: now)
+            if areListsDue { areListsDue = !listKeptAgain(now: now) }
         }
         if sealReason == nil {
             leaveWhenOld(now: now)

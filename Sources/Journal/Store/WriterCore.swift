@@ -109,6 +109,8 @@ enum NextSegment {
     var movedCount: Int
     /// Segments that have no file, as far as the writer was told.
     var lost: Set<UInt64> = []
+    /// One of them may have held the list of what is owed in a kept segment.
+    var areListsDue = false
     /// A segment from which copying forward was tried in vain; not tried again before the next tick.
     var uncopyableSegment: UInt64?
     var writtenThroughAtTick: UInt64 = 0
