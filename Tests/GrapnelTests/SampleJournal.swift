@@ -11,16 +11,18 @@ final class SampleJournal {
     static let second: UInt64 = 1_000_000_000
 
     let writer: JournalWriter
+    let disk: SimulatedDisk
     /// Nanoseconds since 1970; moves only when it is set.
     var now: UInt64 = 1_800_000_000 * SampleJournal.second
     private(set) var last: UInt64 = 0
 
     init(seed: UInt64 = 1, maxBytes: UInt64 = 16 << 20) throws {
+        disk = SimulatedDisk(seed: seed)
         (writer, _) = try JournalWriter.open(
             options: JournalOptions(
                 maxBytes: maxBytes, segmentBytes: 1 << 20, firstSegmentBytes: 256 << 10, recordBytesMax: 256 << 10,
                 preparesInBackground: false),
-            disk: SimulatedDisk(seed: seed), checksum: { cc_crc32($0, $1, $2) }, now: now)
+            disk: disk, checksum: { cc_crc32($0, $1, $2) }, now: now)
     }
 
     var index: DeliveryIndex {

@@ -28,7 +28,7 @@ extension PipelineSimulation {
     /// None of the kept seeds, which found what they found without.
     static func operates(_ seed: UInt64) -> Bool { !kept.contains(seed) && seed % 5 != 3 }
 
-    private static let idle = Dispatcher(
+    static let idle = Dispatcher(
         log: TriggerLedger(SimulationProblems(), SimulatedTime()),
         routes: CurrentRoutes(
             CurrentRoutes.Configuration(

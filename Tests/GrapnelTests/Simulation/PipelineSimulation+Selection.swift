@@ -72,10 +72,17 @@ extension PipelineSimulation {
         }
     }
 
-    /// What was refused of a selection when its turn came, because somebody else had done it.
+    /// What was refused of a selection when its turn came: because somebody else had done it, or nobody can tell.
     private func noteTurns(_ id: String) {
-        for refusal in JSONValue(life.api.jobs.answer(id).bytes)?["refusals"]?.elements ?? []
-        where refusal["code"]?.text == "redelivered-meanwhile" { staff.seen.see(.meanwhile) }
+        for refusal in JSONValue(life.api.jobs.answer(id).bytes)?["refusals"]?.elements ?? [] {
+            switch refusal["code"]?.text {
+            case "redelivered-meanwhile": staff.seen.see(.meanwhile)
+            case "journal-unreadable":
+                staff.seen.see(.refusedUnreadable)
+                problems.verify(disk.hadReadFaults || disk.isGone, "a turn was told that the journal is unreadable")
+            default: break
+            }
+        }
     }
 
     /// With everything well: what is dead is redelivered, and then it is not dead any more, so that the same again takes none of it.

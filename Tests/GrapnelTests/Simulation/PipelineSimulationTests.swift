@@ -63,6 +63,10 @@ struct PipelineSimulationTests {
         }
     }
 
+    // A redelivery whose parts came to different ends; one that could not be read; one whose record went before its original's.
+    @Test("selections that once went wrong, or seemed to", arguments: [1994, 2410, 3017] as [UInt64])
+    func selections(seed: UInt64) { Self.run(seed) }
+
     @discardableResult
     static func run(_ seed: UInt64) -> SimulationCoverage {
         let simulation = PipelineSimulation(seed: seed)

@@ -122,16 +122,26 @@ final class RedeliveryLedger {
 
     // MARK: What stands for what
 
-    /// A later redelivery that is owed, or did, what is wished.
-    func later(than sequence: UInt64, doing wish: Wish) -> UInt64? {
+    enum Settlement { case settled, unsettled, either }
+
+    /// A later redelivery that is owed, or did, what is wished. `certainly`: without those of which one may think so or not.
+    func later(than sequence: UInt64, doing wish: Wish, certainly: Bool, _ history: JournalHistory) -> UInt64? {
         promised.keys.sorted().first { later in
             guard later > sequence, let other = promised[later], other.origin == wish.origin, other.route == wish.route,
-                isSettled(later)
+                isThere(later, history)
             else { return false }
+            let settlement = settlement(of: later)
+            guard settlement == .settled || settlement == .either && !certainly else { return false }
             guard let wanted = wish.plan else { return other.plan == nil }
             guard let plan = triggers.entries[later]?.plan else { return other.plan == nil }
             return wanted.contains { plan.contains(EncodedPlanEntry(actionKind: $0.actionKind, target: $0.target)) }
         }
+    }
+
+    /// A segment is kept for what is owed in it while later ones go: then an original outlives the record of its redelivery, and nobody knows
+    /// of that any more.
+    private func isThere(_ sequence: UInt64, _ history: JournalHistory) -> Bool {
+        keepsEverything || disk.reliably { (try? history.record(of: sequence)) != nil }
     }
 
     /// A later one of some of the plan, which may or may not stand for it.
@@ -139,12 +149,21 @@ final class RedeliveryLedger {
         promised.contains { $0.key > sequence && $0.value.origin == origin(of: sequence) && $0.value.plan != nil }
     }
 
-    private func isSettled(_ sequence: UInt64) -> Bool {
-        guard let entry = triggers.entries[sequence], entry.mayBeFinal else { return true }
-        if entry.finals.values.contains(.dead) { return false }
-        if entry.finals.values.contains(.done) { return true }
-        // What the last of those came to.
-        return entry.finals.values.contains(.merged) && ![.dead, .ignored].contains { triggers.came(to: $0, sequence) }
+    /// What was left to others came to what those came to. When one of those did it and another one did not, either may be said: what died
+    /// of it is itself there as dead.
+    func settlement(of sequence: UInt64) -> Settlement {
+        guard let entry = triggers.entries[sequence], entry.mayBeFinal else { return .settled }
+        if entry.finals.values.contains(.dead) { return .unsettled }
+        if entry.finals.values.contains(.done) { return .settled }
+        guard entry.finals.values.contains(.merged) else { return .unsettled }
+        let ends = triggers.chain(of: sequence).compactMap { end -> Settlement? in
+            guard let entry = triggers.entries[end], entry.mayBeFinal else { return .settled }
+            if entry.finals.values.contains(.dead) { return .unsettled }
+            if entry.finals.values.contains(.done) { return .settled }
+            return entry.finals.values.contains(.ignored) ? .unsettled : nil
+        }
+        guard let first = ends.first else { return .settled }
+        return ends.allSatisfy { $0 == first } ? first : .either
     }
 
     /// Looks at the answers that came. `reader` and `history` are this life's.
@@ -166,7 +185,9 @@ final class RedeliveryLedger {
         switch item.answer {
         case .success(let sequence):
             problems.verify(sequence > wish.origin, "\(text) is \(sequence)")
-            if let selection = item.selection, !selection.isAgain, let other = later(than: item.sequence, doing: wish) {
+            if let selection = item.selection, !selection.isAgain,
+                let other = later(than: item.sequence, doing: wish, certainly: true, history)
+            {
                 problems.verify(false, "\(text): \(sequence) came by a selection, though \(other) is or does the same")
             }
             promise(sequence, wish)

@@ -41,6 +41,7 @@ struct RedeliveryOracle {
     private let triggers: TriggerLedger
     private let problems: SimulationProblems
     private let routes: CurrentRoutes
+    private let history: JournalHistory
     private let record: (UInt64) -> StoredRecord?
     private var redeliveries: RedeliveryLedger { deliveries.redeliveries }
 
@@ -49,6 +50,7 @@ struct RedeliveryOracle {
         triggers = simulation.triggers
         problems = simulation.problems
         routes = simulation.life.routes
+        history = simulation.life.history
         record = { [unowned simulation] in simulation.record($0) }
     }
 
@@ -120,7 +122,7 @@ struct RedeliveryOracle {
         guard !selection.isAgain else { return }
         guard let own = deliveries.route(of: sequence, record(sequence)) else { return }
         let wish = redeliveries.wish(sequence, act, of: own)
-        if let other = redeliveries.later(than: sequence, doing: wish) {
+        if let other = redeliveries.later(than: sequence, doing: wish, certainly: true, history) {
             problems.verify(false, "\(text) by a selection, though \(other) is or does the same")
         }
     }
@@ -136,7 +138,8 @@ struct RedeliveryOracle {
             guard let record = record(sequence), let own = deliveries.route(of: sequence, record),
                 routes.definition(of: own) != nil
             else { return false }
-            return redeliveries.later(than: sequence, doing: redeliveries.wish(sequence, .asConfigured, of: own)) == nil
+            let wish = redeliveries.wish(sequence, .asConfigured, of: own)
+            return redeliveries.later(than: sequence, doing: wish, certainly: false, history) == nil
                 && !redeliveries.hasLaterPlanned(than: sequence)
         }
     }

@@ -88,14 +88,15 @@ final class TriggerLedger: DeliveryLog, @unchecked Sendable {
 
     /// Whether it came to that for a delivery, or for one that some of it was left to.
     func came(to code: OutcomeCode, _ sequence: UInt64) -> Bool {
+        chain(of: sequence).contains { entries[$0]?.finals.values.contains(code) == true }
+    }
+
+    /// A delivery and all that some of it was left to.
+    func chain(of sequence: UInt64) -> Set<UInt64> {
         var seen: Set<UInt64> = [sequence]
         var open = [sequence]
-        while let next = open.popLast() {
-            guard let entry = entries[next] else { continue }
-            if entry.finals.values.contains(code) { return true }
-            open += entry.heirs.filter { seen.insert($0).inserted }
-        }
-        return false
+        while let next = open.popLast() { open += entries[next]?.heirs.filter { seen.insert($0).inserted } ?? [] }
+        return seen
     }
 
     func isFinal(_ sequence: UInt64) -> Bool { entries[sequence]?.mayBeFinal ?? false }

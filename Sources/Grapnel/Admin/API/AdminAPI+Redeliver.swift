@@ -103,25 +103,36 @@ extension AdminAPI {
                     + "planIndex and an object in to")
         }
         let job = jobs.begin(selection.sequences, rate: rate, after: generation) { [self] sequence in
-            // Much may have happened since it was selected.
-            guard case .found(let delivery, let lastSegment)? = try? search(sequence) else {
+            do throws(JournalError) {
+                return try turn(sequence, wish, again: again)
+            } catch {
+                // It may have been redelivered meanwhile.
                 return .failure(
-                    RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "it is gone meanwhile"))
-            }
-            return chooser.act(wish, on: delivery, lastSegment: lastSegment).flatMap { act in
-                guard again || !isDoneMeanwhile(delivery, act) else {
-                    return .failure(
-                        RedeliveryRefusal(
-                            status: .conflict, code: "redelivered-meanwhile",
-                            message:
-                                "delivery \(sequence) was redelivered meanwhile, by its number or for an earlier request"
-                        ))
-                }
-                return .success(Self.turn(act, of: delivery))
+                    RedeliveryRefusal(
+                        status: .internalServerError, code: "journal-unreadable",
+                        message: "what became of delivery \(sequence) cannot be read: \(error.message)"))
             }
         }
         guard let job else { return Self.isRunning }
         return .json(["selection": selection.json(isDry: false), "redelivery": job.json], status: .accepted)
+    }
+
+    /// What is done with a delivery of a selection when its turn comes: much may have happened since it was selected.
+    func turn(
+        _ sequence: UInt64, _ wish: RedeliveryWish, again: Bool
+    ) throws(JournalError) -> Result<RedeliveryTurn, RedeliveryRefusal> {
+        guard case .found(let delivery, let lastSegment) = try search(sequence) else {
+            return .failure(
+                RedeliveryRefusal(status: .notFound, code: "delivery-unknown", message: "it is gone meanwhile"))
+        }
+        let choice = chooser.act(wish, on: delivery, lastSegment: lastSegment)
+        if !again, case .success(let act) = choice, try isDoneMeanwhile(delivery, act) {
+            return .failure(
+                RedeliveryRefusal(
+                    status: .conflict, code: "redelivered-meanwhile",
+                    message: "delivery \(sequence) was redelivered meanwhile, by its number or for an earlier request"))
+        }
+        return choice.map { Self.turn($0, of: delivery) }
     }
 
     private static func turn(_ act: RedeliveryAct, of delivery: IndexedDelivery) -> RedeliveryTurn {
@@ -129,11 +140,14 @@ extension AdminAPI {
     }
 
     /// Somebody redelivered it since it was selected, or is about to: what the journal has not taken yet may be the same.
-    private func isDoneMeanwhile(_ delivery: IndexedDelivery, _ act: RedeliveryAct) -> Bool {
+    private func isDoneMeanwhile(_ delivery: IndexedDelivery, _ act: RedeliveryAct) throws(JournalError) -> Bool {
         if jobs.isUnderWay(delivery.original) { return true }
-        return jobs.landed(of: delivery.original).contains { other in
-            guard other > delivery.sequence, case .found(let later, _)? = try? search(other) else { return false }
-            return isSettled(later, cl_now_monotonic() + Self.workNanoseconds) && does(later, act, of: delivery)
+        for other in jobs.landed(of: delivery.original) where other > delivery.sequence {
+            guard case .found(let later, _) = try search(other) else { continue }
+            if isSettled(later, cl_now_monotonic() + Self.workNanoseconds), does(later, act, of: delivery) {
+                return true
+            }
         }
+        return false
     }
 }
