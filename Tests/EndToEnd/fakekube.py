@@ -587,7 +587,8 @@ def outcomes(server, sequence=None):
         match = OUTCOME.search(line)
         if match:
             fields = {k: quoted or plain for k, quoted, plain in re.findall(r' (\w+)=(?:"([^"]*)"|(\S*))', match[2])}
-            if sequence is None or fields.get("sequence") == str(sequence):
+            # A SIGKILL may leave the beginning of a line.
+            if "sequence" in fields and (sequence is None or fields["sequence"] == str(sequence)):
                 found.append(dict(fields, code=FINAL[match[1]]))
     return found
 

@@ -533,11 +533,14 @@ class Server:
         self.log.close()
 
     def log_text(self):
+        """What it has logged; while it runs whole lines only, since of the last one a part may be on its way."""
+        is_running = self.process is not None and self.process.poll() is None
         try:
             with open(self.log_path, "rb") as f:
-                return f.read().decode("utf-8", "replace")
+                text = f.read()
         except OSError:
             return ""
+        return (text[:text.rfind(b"\n") + 1] if is_running else text).decode("utf-8", "replace")
 
     def tail(self, lines=15):
         return "\n".join("    | " + line for line in self.log_text().splitlines()[-lines:])
