@@ -51,6 +51,7 @@ def rotation(context):
     server.start()
     check(case, server, [0, 1, 2])
     case.kube.apply(secret())                               # back to the first: it is no old path any more
+    case.ready(path=PATHS[0])                               # Receivers come by a watch of their own
     case.kube.apply(receiver(annotations={GRACE: "0s"}))
     case.status_becomes(server, PATHS[1], 404, "the old paths end, the first is none of them")
     check(case, server, [0], [1, 2])
