@@ -26,6 +26,8 @@ class Tally:
 
     def fail(self, name, why=""):
         self.failed += 1
+        if why.startswith("Traceback"):
+            why = why.strip().splitlines()[-1]          # what went wrong stands behind where it did
         why = " ".join(why.split())
         self.failures.append(name + (": " + why if why else ""))
 
